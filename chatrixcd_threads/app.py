@@ -1,0 +1,177 @@
+"""Builds every part and ties the queues: the only module that imports all the others."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from chatrixcd_threads.commands.call import Health, Tools
+from chatrixcd_threads.commands.desk import Desk
+from chatrixcd_threads.commands.dispatch import Dispatch
+from chatrixcd_threads.commands.post import Poster, Where
+from chatrixcd_threads.commands.reports import Reporter
+from chatrixcd_threads.errors import Fatal
+from chatrixcd_threads.events import InboxItem
+from chatrixcd_threads.journal import outbox
+from chatrixcd_threads.journal.db import Journal
+from chatrixcd_threads.matrix.service import MatrixService
+from chatrixcd_threads.policy.access import Access
+from chatrixcd_threads.semaphore.client import Semaphore
+from chatrixcd_threads.semaphore.follower import Follower
+from chatrixcd_threads.semaphore.launch import Launcher
+from chatrixcd_threads.settings.config import Config
+from chatrixcd_threads.settings.messages import MessageManager
+from chatrixcd_threads.text.markup import text
+from chatrixcd_threads.text.redact import Redactor
+from chatrixcd_threads.threads.lanes import Lanes
+from chatrixcd_threads.threads.supervisor import Supervisor
+
+log = logging.getLogger("chatrixcd.app")
+
+INBOX_SIZE: Final = 1_000
+TICK_SECONDS: Final = 0.5
+STOP_SECONDS: Final = 10.0
+SWITCH_INTERVAL: Final = 0.001  # seconds; keeps the sync loop quick while workers compute
+
+EXIT_OK: Final = 0
+EXIT_STUCK: Final = 70
+EXIT_FATAL: Final = 78
+
+
+class App:
+    """Owner: the main thread. One bot, from start to exit code."""
+
+    def __init__(self, config: Config, messages: MessageManager, redactor: Redactor) -> None:
+        self._config, self._messages = config, messages
+        settings = config.now
+        self._since = time.monotonic()
+        self._leave = threading.Event()
+        self.journal = Journal(Path(settings.matrix.store_path) / "journal.sqlite3")
+        self._poster = Poster(redactor)
+        self._semaphore = Semaphore(settings.semaphore)
+        inbox: queue.Queue[InboxItem] = queue.Queue(INBOX_SIZE)
+        self._matrix = MatrixService(lambda: config.now, self.journal, inbox)
+        self._follower = Follower(
+            self.journal, lambda: self._semaphore, lambda: config.now.semaphore.poll_seconds, inbox.put
+        )
+        self._launcher = Launcher(self.journal, self._semaphore, time.time, self._follower.look_now)
+        desk = Desk(self._tools, self._poster, self._matrix.wake_sender)
+        reporter = Reporter(self._tools, self._poster, self._matrix.wake_sender)
+        self._lanes = Lanes(
+            settings.bot.workers,
+            failed=lambda job, error: self._dispatch.failed(job, error),
+            freed=lambda key: self._dispatch.freed(key),
+        )
+        self._dispatch = Dispatch(inbox, self.journal, self._lanes, desk, reporter, self._follower.again)
+        self._supervisor = Supervisor([self._dispatch, self._follower, self._matrix])
+
+    def run(self) -> int:
+        """Runs until a signal, `exit` or a fatal problem; returns the exit code, or leaves hard when a thread is stuck."""
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        self._on_signals()
+        self._greet(self._config.now.bot.startup_message)
+        self._supervisor.start()
+        while not self._leave.is_set():
+            self._supervisor.changed.wait(TICK_SECONDS)
+            self._supervisor.changed.clear()
+            self._tick(time.monotonic())
+        return self._stop()
+
+    def leave(self) -> None:
+        """Asks the bot to stop. From any thread."""
+        self._leave.set()
+        self._supervisor.changed.set()
+
+    def _tick(self, now: float) -> None:
+        self._supervisor.tick(now)
+        bot = self._config.now.bot
+        try:
+            self._dispatch.overdue(now, bot.soft_limit_seconds, bot.hard_limit_seconds)
+        except sqlite3.Error:
+            log.exception("slow jobs could not be told about")
+        if self._supervisor.fatal():
+            self.leave()
+
+    def _stop(self) -> int:
+        """The ordered stop, with one deadline for all of it. What is not finished stays in the journal."""
+        deadline = time.monotonic() + STOP_SECONDS
+        log.info("stopping")
+        self._supervisor.stop("dispatch", deadline)
+        self._lanes.close()
+        stuck = self._lanes.wait_idle(deadline - 4.0)
+        self._supervisor.stop("follower", deadline - 3.5)
+        self._greet(self._config.now.bot.shutdown_message)
+        self._matrix.wake_sender()
+        stopped = self._supervisor.stop("sync", deadline)
+        fatal = self._supervisor.fatal()
+        code = EXIT_FATAL if fatal else EXIT_OK
+        if stuck or not stopped:
+            log.error("leaving hard: %s", ", ".join([*(job.name for job in stuck), *([] if stopped else ["sync"])]))
+            logging.shutdown()
+            os._exit(EXIT_STUCK)  # Python would wait for the stuck thread for ever
+        self._semaphore.close()
+        self.journal.close()
+        log.info("stopped")
+        return code
+
+    def _tools(self) -> Tools:
+        settings = self._config.now
+        return Tools(
+            settings=settings,
+            access=Access(settings.bot),
+            messages=self._messages,
+            semaphore=self._semaphore,
+            launcher=self._launcher,
+            journal=self.journal,
+            rooms=lambda: self._matrix.rooms,
+            ask_rooms=self._matrix.ask,
+            health=self._health,
+            now=time.time,
+            leave=self.leave,
+            follow_now=self._follower.look_now,
+        )
+
+    def _health(self) -> Health:
+        return Health(
+            self._supervisor.snapshot(),
+            self._lanes.counts(),
+            outbox.owed(self.journal.read()),
+            time.monotonic() - self._since,
+        )
+
+    def _greet(self, sentence: str) -> None:
+        """The start and stop message, in the rooms that are named for it."""
+        bot = self._config.now.bot
+        if not (bot.greetings_enabled and sentence):
+            return
+        rooms = bot.greeting_rooms or bot.allowed_rooms
+        with self.journal.write() as tx:
+            for room_id in rooms:
+                where = Where(f"greeting:{time.time_ns()}:{room_id}", room_id)
+                self._poster.post(tx, where, text(sentence), priority=outbox.Priority.STATE)
+
+    def _on_signals(self) -> None:
+        def leave(number: int, frame: FrameType | None) -> None:
+            if self._leave.is_set():
+                os._exit(128 + number)  # a second signal skips to the end
+            self.leave()
+
+        for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(each, leave)
+
+
+def build(config: Config, messages: MessageManager, redactor: Redactor) -> App:
+    """The bot. Raises Fatal with a sentence when it cannot be built."""
+    try:
+        return App(config, messages, redactor)
+    except OSError as error:
+        raise Fatal(f"{config.now.matrix.store_path} cannot be used as matrix.store_path: {error}") from error

@@ -1,0 +1,107 @@
+"""The command line: options with ChatrixCD's letters, logging, and the start of the bot."""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import logging
+import logging.handlers
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from chatrixcd_threads import __version__
+from chatrixcd_threads.errors import ConfigError, Fatal
+from chatrixcd_threads.settings.config import Config, Overrides, missing_keys, secrets, show
+from chatrixcd_threads.settings.messages import MessageManager
+from chatrixcd_threads.text.redact import RedactingFormatter, Redactor
+
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: starting again does not help
+LOG_BYTES = 10 * 2**20
+LOG_FILES = 5
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options."""
+    made = argparse.ArgumentParser(
+        prog="chatrixcd-threads", description="A Matrix bot that runs, follows and stops Semaphore UI tasks from chat."
+    )
+    made.add_argument("-V", "--version", action="version", version=f"chatrixcd_threads {__version__}")
+    made.add_argument("-v", "--verbose", action="count", default=0, help="more in the log; twice: libraries too")
+    made.add_argument(
+        "-c", "--config", default="config.json", metavar="FILE", help="settings file (default: config.json)"
+    )
+    made.add_argument(
+        "-s", "--show-config", action="store_true", help="print the settings in force, secrets masked, and end"
+    )
+    made.add_argument(
+        "-L", "--log-only", action="store_true", help="log to the terminal instead of opening the console"
+    )
+    made.add_argument(
+        "-a", "--admin", action="append", default=[], metavar="USER", help="one more admin (may be repeated)"
+    )
+    made.add_argument(
+        "-r", "--room", action="append", default=[], metavar="ROOM", help="one more allowed room (may be repeated)"
+    )
+    made.add_argument(
+        "-R", "--redact", action="store_true", help="take names of people, rooms and hosts out of the log"
+    )
+    made.add_argument("-N", "--no-greetings", action="store_true", help="no greetings, no start and stop messages")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0 stopped in order, 70 a thread was stuck, 78 the settings need a person."""
+    options = parser().parse_args(arguments)
+    try:
+        overrides = Overrides(tuple(options.admin), tuple(options.room), options.no_greetings)
+        config = Config(options.config, overrides=overrides)
+        if options.show_config:
+            print(show(config.now, redact_ids=options.redact))
+            return 0
+        return _run(config, options)
+    except (ConfigError, Fatal) as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIG
+
+
+def _run(config: Config, options: argparse.Namespace) -> int:
+    from chatrixcd_threads.app import build  # nio takes half a second to load: not for -s and -V
+
+    unset = missing_keys(config.now)
+    if unset:
+        raise ConfigError(f"{config.path} is not complete:\n" + "\n".join(f"  {sentence}" for sentence in unset))
+    redactor = Redactor(lambda: secrets(config.now), identifiers=options.redact)
+    start_logging(config.now.bot.log_file, redactor, options.verbose)
+    log = logging.getLogger("chatrixcd")
+    for warning in config.warnings:
+        log.warning("%s", warning)
+    messages = MessageManager(config.path.parent / "messages.json")
+    if messages.error is not None:
+        log.error("the default messages are used: %s", messages.error)
+    try:
+        return build(config, messages, redactor).run()
+    finally:
+        logging.shutdown()
+
+
+def start_logging(log_file: str, redactor: Redactor, verbosity: int) -> None:
+    """To the terminal and to the log file, both through the gate for secrets. SIGUSR1 writes all stacks to stderr."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if log_file:
+        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(
+            logging.handlers.RotatingFileHandler(
+                log_file, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True
+            )
+        )
+    for handler in handlers:
+        handler.setFormatter(RedactingFormatter(redactor))
+    logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
+    logging.getLogger("chatrixcd").setLevel(logging.DEBUG if verbosity else logging.INFO)
+    if verbosity > 1:
+        logging.getLogger().setLevel(logging.DEBUG)
+    # nio writes payloads of events it cannot parse into its warnings.
+    logging.getLogger("nio").setLevel(logging.ERROR if verbosity < 2 else logging.DEBUG)
+    faulthandler.register(signal.SIGUSR1, all_threads=True)

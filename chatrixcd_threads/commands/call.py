@@ -1,0 +1,73 @@
+"""What a command gets: who said what where, and the tools of this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chatrixcd_threads.events import RoomInfo, RoomOutcome
+from chatrixcd_threads.journal.db import Journal
+from chatrixcd_threads.policy.access import Access
+from chatrixcd_threads.semaphore.client import Semaphore
+from chatrixcd_threads.semaphore.launch import Launcher
+from chatrixcd_threads.settings.messages import MessageManager
+from chatrixcd_threads.settings.model import Settings
+from chatrixcd_threads.threads.lanes import LaneCounts
+from chatrixcd_threads.threads.service import ThreadInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the bot is, for `info` and the console. Times in seconds."""
+
+    threads: tuple[ThreadInfo, ...]
+    lanes: LaneCounts
+    owed: int
+    up: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """One snapshot of everything a command may use; taken once per job."""
+
+    settings: Settings
+    access: Access
+    messages: MessageManager
+    semaphore: Semaphore
+    launcher: Launcher
+    journal: Journal
+    rooms: Callable[[], tuple[RoomInfo, ...]]
+    ask_rooms: Callable[[str, str], RoomOutcome]
+    health: Callable[[], Health]
+    now: Callable[[], float]
+    leave: Callable[[], None]
+    """Stops the bot once what it owes has been sent."""
+    follow_now: Callable[[], None]
+    """Wakes the follower: there is a new task to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One use of a command."""
+
+    event_id: str
+    room_id: str
+    sender: str
+    thread: str | None
+    values: dict[str, str]
+    tools: Tools
+
+    @property
+    def slot(self) -> str:
+        """The outbox slot of the answer."""
+        return answer_slot(self.event_id)
+
+    @property
+    def prefix(self) -> str:
+        """As it is typed here."""
+        return self.tools.settings.bot.command_prefix
+
+
+def answer_slot(event_id: str) -> str:
+    """One answer per command: its slot is named after the command's event."""
+    return f"answer:{event_id}"

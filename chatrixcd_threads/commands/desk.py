@@ -1,0 +1,260 @@
+"""The desk: handles one accepted event in a worker thread and commits its whole effect at once.
+
+Whatever a command answers, the outbox rows, the question and the mark "handled" are one transaction. A job that was
+killed before it runs again from the start; a job that was given up finds its event already handled and changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+
+from chatrixcd_threads.commands.call import Call, Tools, answer_slot
+from chatrixcd_threads.commands.declare import Ask, Command, Reply
+from chatrixcd_threads.commands.parse import words
+from chatrixcd_threads.commands.phrases import phrase
+from chatrixcd_threads.commands.post import Poster, Where
+from chatrixcd_threads.commands.registry import commands, find
+from chatrixcd_threads.errors import NotAllowed, UserError
+from chatrixcd_threads.events import Incoming, Kind
+from chatrixcd_threads.journal import inbox, outbox, questions
+from chatrixcd_threads.journal.questions import Question
+from chatrixcd_threads.text.markup import Text, lines, person, text
+from chatrixcd_threads.threads.diagnose import new_code
+
+log = logging.getLogger("chatrixcd.desk")
+
+Effect = Callable[[sqlite3.Connection], None]
+
+CLEAR_SENTENCE = (
+    "🔓 I did nothing: your command was sent in clear text in an encrypted room, where anybody on the way could have changed it. "
+    "Please send it again with encryption on."
+)
+FORGED_SENTENCE = (
+    "🕵 I did nothing: this message says who sent it, but it was not encrypted by any device of that person that I know. "
+    "If it is yours, log in to your client again or verify its session, and send it once more."
+)
+UNREADABLE_SENTENCE = (
+    "🔑 I could not decrypt your message: it was encrypted before your client knew this device of mine. "
+    "If it was a command, please send it again; the next one will work."
+)
+NUDGE_SENTENCE = (
+    "I did not take that as an answer, because something else was said after my question. "
+    "React to the question with 👍 or 👎, or reply to it with yes or no."
+)
+
+
+class Desk:
+    """Any worker thread. Holds no state of its own; `tools` gives a fresh snapshot for each job."""
+
+    def __init__(self, tools: Callable[[], Tools], poster: Poster, wake_outbox: Callable[[], None]) -> None:
+        self._tools = tools
+        self._poster = poster
+        self._wake = wake_outbox
+
+    def handle(self, event: Incoming) -> None:
+        """The whole handling of one event."""
+        tools = self._tools()
+        match event.kind:
+            case Kind.COMMAND:
+                effects = self._command(event, tools)
+            case Kind.ANSWER | Kind.REACTION:
+                effects = self._verdict(event, tools)
+            case Kind.CLEAR:
+                effects = [self._says(event, text(CLEAR_SENTENCE))]
+            case Kind.FORGED:
+                effects = [self._says(event, text(FORGED_SENTENCE))]
+            case Kind.UNREADABLE:
+                effects = [self._says(event, text(UNREADABLE_SENTENCE))]
+        self._commit(event, tools, effects)
+
+    def failed(self, event: Incoming, error: BaseException) -> None:
+        """A job ended with an unknown error: the person gets a code that finds the log line."""
+        code = new_code()
+        log.error("%s: handling of %s failed", code, event.event_id, exc_info=error)
+        sentence = f"💥 Something in me broke while I worked on this (code {code}). An admin finds the cause under that code in my log."
+        self._commit(event, self._tools(), [self._says(event, text(sentence))])
+
+    def slow(self, event: Incoming) -> None:
+        """A job passed its soft limit: the room hears that it is still worked on. The answer will replace this."""
+        tools = self._tools()
+        if event.kind is not Kind.COMMAND:
+            return
+        with tools.journal.write() as tx:
+            open_still = tx.execute("SELECT 1 FROM inbox WHERE seq = ? AND done = 0", (event.seq,)).fetchone()
+            if open_still is not None:
+                self._says(event, text("⏳ Still working on it: Semaphore has not answered yet."))(tx)
+        self._wake()
+
+    def lost(self, event: Incoming) -> None:
+        """A job passed its hard limit and was given up."""
+        code = new_code()
+        log.error("%s: handling of %s was given up", code, event.event_id)
+        sentence = f"⌛ I gave up on this after waiting too long (code {code}). Look at Semaphore before you try again."
+        self._commit(event, self._tools(), [self._says(event, text(sentence))])
+
+    def expire(self, question: Question) -> None:
+        """A question was not answered in time: its message says so from now on."""
+        tools = self._tools()
+        summary = str(question.payload.get("summary", ""))
+        sentence = phrase(tools.messages, "timeout", task_name=summary, user_name=question.asker)
+        with tools.journal.write() as tx:
+            if questions.settle(tx, question.id, "expired"):
+                self._edit_question(
+                    tx,
+                    question,
+                    lines(text("⌛ ") + sentence, f"Nobody answered in time, so nothing was done: {summary}."),
+                )
+        self._wake()
+
+    def _command(self, event: Incoming, tools: Tools) -> list[Effect]:
+        where = Where(answer_slot(event.event_id), event.room_id, event.thread, event.event_id)
+        try:
+            command, call = self._understood(event, tools)
+            answer = command.run(call)
+        except UserError as error:
+            return [self._says(event, refusal(error, event.sender, tools))]
+        if isinstance(answer, Ask):
+            return [self._asks(event, command, answer, tools)]
+        return [self._replies(where, greeted(answer, event, tools))]
+
+    def _understood(self, event: Incoming, tools: Tools) -> tuple[Command, Call]:
+        tools.access.check_room(event.room_id)
+        prefix = tools.settings.bot.command_prefix
+        given = words(event.text) or ["help"]
+        command = find(given[0], prefix)
+        values = command.bind(given[1:], prefix)
+        tools.access.check(event.sender, command.right_for(values), command.deed)
+        return command, Call(event.event_id, event.room_id, event.sender, event.thread, values, tools)
+
+    def _verdict(self, event: Incoming, tools: Tools) -> list[Effect]:
+        question = self._question_of(event, tools)
+        if question is None:
+            return self._nudge(event, tools)
+        if question.asker != event.sender:
+            return []  # a reaction or reply of somebody else counts for nothing and costs no message
+        if event.text == "no":
+            return [lambda tx: self._refused(tx, question, tools)]
+        return self._confirmed(event, question, tools)
+
+    def _question_of(self, event: Incoming, tools: Tools) -> Question | None:
+        read = tools.journal.read()
+        for related in (event.target, event.thread):
+            if related is not None:
+                question = questions.by_event(read, related) or questions.by_command(read, related)
+                if question is not None:
+                    return question
+        if event.target is not None:
+            return None
+        open_ones = questions.open_for(read, event.room_id, event.sender)
+        if len(open_ones) != 1 or open_ones[0].chatter or outbox.said_since(read, event.room_id, open_ones[0].slot):
+            return None
+        return open_ones[0]
+
+    def _nudge(self, event: Incoming, tools: Tools) -> list[Effect]:
+        if event.kind is not Kind.ANSWER or event.target is not None:
+            return []
+        open_ones = questions.open_for(tools.journal.read(), event.room_id, event.sender)
+        if not open_ones:
+            return []
+
+        def nudge(tx: sqlite3.Connection) -> None:
+            if questions.nudge(tx, open_ones[0].id):
+                self._says(event, text(NUDGE_SENTENCE))(tx)
+
+        return [nudge]
+
+    def _refused(self, tx: sqlite3.Connection, question: Question, tools: Tools) -> None:
+        if questions.settle(tx, question.id, "no"):
+            summary = str(question.payload.get("summary", ""))
+            sentence = phrase(tools.messages, "cancel", task_name=summary, user_name=question.asker)
+            self._edit_question(
+                tx,
+                question,
+                lines(text("✖ ") + sentence, text("Not done: ") + text(summary) + " — " + person(question.asker)),
+            )
+
+    def _confirmed(self, event: Incoming, question: Question, tools: Tools) -> list[Effect]:
+        """Settles the question first, in a transaction of its own: a crash later finds it answered, never open."""
+        command = commands()[question.action]
+        where = Where(question.slot, question.room_id, question.thread, question.command_event)
+        with tools.journal.write() as tx:
+            settled = questions.settle(tx, question.id, "yes")
+        if not settled and question.state not in ("open", "yes"):
+            return []
+        call = Call(question.command_event, question.room_id, question.asker, question.thread, {}, tools)
+        assert command.on_yes is not None
+        try:
+            tools.access.check(event.sender, command.right_for({}), command.deed)
+            reply = command.on_yes(call, question.payload)
+        except UserError as error:
+            reply = Reply(refusal(error, event.sender, tools))
+        return [self._replies(where, reply)]
+
+    def _edit_question(self, tx: sqlite3.Connection, question: Question, value: Text) -> None:
+        where = Where(question.slot, question.room_id, question.thread, question.command_event)
+        self._poster.post(tx, where, value)
+
+    def _says(self, event: Incoming, value: Text) -> Effect:
+        return self._replies(
+            Where(answer_slot(event.event_id), event.room_id, event.thread, event.event_id), Reply(value)
+        )
+
+    def _replies(self, where: Where, reply: Reply) -> Effect:
+        return lambda tx: self._poster.post(tx, where, reply.text, file=reply.file, mention=reply.mention)
+
+    def _asks(self, event: Incoming, command: Command, asked: Ask, tools: Tools) -> Effect:
+        seconds = tools.settings.bot.question_seconds
+        how = text(
+            f"👍 or “yes” does it, 👎 or “no” does not. Only {event.sender} can answer, within {minutes(seconds)}."
+        )
+
+        def ask(tx: sqlite3.Connection) -> None:
+            questions.ask(
+                tx,
+                slot=answer_slot(event.event_id),
+                room_id=event.room_id,
+                thread=event.thread,
+                asker=event.sender,
+                action=command.name,
+                payload=asked.payload,
+                command_event=event.event_id,
+                now=tools.now(),
+                seconds=seconds,
+            )
+            self._says(event, lines(asked.text, how))(tx)
+
+        return ask
+
+    def _commit(self, event: Incoming, tools: Tools, effects: list[Effect]) -> None:
+        with tools.journal.write() as tx:
+            if not inbox.finish(tx, event.seq):
+                log.warning("the result for %s came after it had been answered; it is thrown away", event.event_id)
+                return
+            for effect in effects:
+                effect(tx)
+        self._wake()
+
+
+def refusal(error: UserError, user_id: str, tools: Tools) -> Text:
+    """How an error is told: NotAllowed with a brush_off message in front, everything with its plain reason."""
+    if not isinstance(error, NotAllowed):
+        return text(f"⚠ {error.sentence}")
+    brushed = phrase(tools.messages, "brush_off", user_name=user_id)
+    return lines(text("⛔ ") + brushed, error.sentence)
+
+
+def greeted(reply: Reply, event: Incoming, tools: Tools) -> Reply:
+    """With a greeting in front, where greetings are wanted."""
+    bot = tools.settings.bot
+    if not (reply.greet and bot.greetings_enabled and (not bot.greeting_rooms or event.room_id in bot.greeting_rooms)):
+        return reply
+    greeting = phrase(tools.messages, "greetings", name=event.sender)
+    return Reply(lines(greeting, reply.text), reply.file, reply.mention)
+
+
+def minutes(seconds: float) -> str:
+    """A time span as people say it."""
+    whole = round(seconds / 60)
+    return f"{whole} minutes" if whole > 1 else f"{seconds:.0f} seconds"

@@ -1,0 +1,56 @@
+"""From replies to outbox rows. Everything the bot says goes through `post`: size, secrets, relations."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from chatrixcd_threads.journal import outbox
+from chatrixcd_threads.journal.outbox import Priority
+from chatrixcd_threads.text.fit import Attachment, fit
+from chatrixcd_threads.text.markup import Text
+from chatrixcd_threads.text.redact import Redactor
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a message goes: a slot in a room, in a thread or as a reply to an event."""
+
+    slot: str
+    room_id: str
+    thread: str | None = None
+    reply_to: str | None = None
+
+
+class Poster:
+    """Writes messages into the outbox; usable from any thread, inside the caller's transaction."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+
+    def post(
+        self,
+        tx: sqlite3.Connection,
+        where: Where,
+        text: Text,
+        *,
+        priority: Priority = Priority.ANSWER,
+        file: Attachment | None = None,
+        mention: tuple[str, ...] = (),
+    ) -> None:
+        """One message (or the new content of one), and the file that goes with it."""
+        safe = Text(self._redactor.clean(text.plain), self._redactor.clean(text.html))
+        safe, overflow = fit(safe, "answer.txt")
+        content = {"plain": safe.plain.strip("\n"), "html": safe.html, "mention": list(mention)}
+        relation = {"thread": where.thread, "reply_to": where.reply_to}
+        outbox.put(tx, where.slot, where.room_id, {**content, **relation}, priority)
+        for number, attached in enumerate(each for each in (file, overflow) if each is not None):
+            data = self._redactor.clean(attached.data.decode("utf-8", errors="replace")).encode("utf-8")
+            outbox.put(
+                tx,
+                f"{where.slot}/file{number}",
+                where.room_id,
+                {"file_name": attached.name, "size": len(data), "mention": [], **relation},
+                priority,
+                data,
+            )

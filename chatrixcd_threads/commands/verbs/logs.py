@@ -1,0 +1,41 @@
+"""`logs`: the output of a task, its last lines in the room and the whole as a file."""
+
+from __future__ import annotations
+
+from chatrixcd_threads.commands.call import Call
+from chatrixcd_threads.commands.declare import Arg, Reply, command
+from chatrixcd_threads.commands.show import status
+from chatrixcd_threads.commands.tasks import find_task
+from chatrixcd_threads.text.ansi import plain_line
+from chatrixcd_threads.text.fit import Attachment
+from chatrixcd_threads.text.markup import bold, lines, pre, text
+
+SHOWN = 30
+WIDEST = 200
+
+
+@command(
+    "logs",
+    "shows the last lines of a task's output, and all of it as a file when it is long",
+    example="logs 42",
+    args=(Arg("task", "the task's number; else the one this room last heard of"),),
+)
+def logs(call: Call) -> Reply:
+    """Colours are taken out. While a task runs, the output is what Semaphore has stored so far."""
+    found = find_task(call)
+    records = call.tools.semaphore.output(found.project_id, found.task.id)
+    rows = [plain_line(row) for record in records for row in record.output.split("\n")]
+    head = text("Output of task ") + bold(f"#{found.task.id}") + ": " + status(found.task.status)
+    if not rows:
+        missing = (
+            "Semaphore has no output of this task; it loses the lines of very short jobs at times."
+            if found.task.finished
+            else "There is no output yet."
+        )
+        return Reply(lines(head, missing))
+    last = [row[:WIDEST] for row in rows[-SHOWN:]]
+    shown = head + pre("\n".join(last))
+    if len(rows) <= SHOWN and all(len(row) <= WIDEST for row in rows):
+        return Reply(shown)
+    whole = Attachment(f"task-{found.task.id}.log", "\n".join(rows).encode())
+    return Reply(shown + f"The last {len(last)} of {len(rows)} lines; all of them are in {whole.name}.", whole)

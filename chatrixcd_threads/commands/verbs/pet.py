@@ -1,0 +1,13 @@
+"""`pet`: a kind word for the bot."""
+
+from __future__ import annotations
+
+from chatrixcd_threads.commands.call import Call
+from chatrixcd_threads.commands.declare import Reply, command
+from chatrixcd_threads.commands.phrases import phrase
+
+
+@command("pet", "praises the bot", hidden=True)
+def pet(call: Call) -> Reply:
+    """Charm only."""
+    return Reply(phrase(call.tools.messages, "pet", user_name=call.sender))

@@ -1,0 +1,16 @@
+"""`ping`: is everything that the bot needs there?"""
+
+from __future__ import annotations
+
+from chatrixcd_threads.commands.call import Call
+from chatrixcd_threads.commands.declare import Reply, command
+from chatrixcd_threads.commands.phrases import phrase
+from chatrixcd_threads.text.markup import lines, text
+
+
+@command("ping", "asks Semaphore whether it is there, and says how long it took")
+def ping(call: Call) -> Reply:
+    """Raises one of Semaphore's errors, which then says what is wrong."""
+    seconds = call.tools.semaphore.ping()
+    cheer = phrase(call.tools.messages, "ping_success", user_name=call.sender)
+    return Reply(lines(text("🏓 ") + cheer, f"Semaphore answered in {seconds * 1000:.0f} ms."))

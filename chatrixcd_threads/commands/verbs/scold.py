@@ -1,0 +1,13 @@
+"""`scold`: a word of blame for the bot."""
+
+from __future__ import annotations
+
+from chatrixcd_threads.commands.call import Call
+from chatrixcd_threads.commands.declare import Reply, command
+from chatrixcd_threads.commands.phrases import phrase
+
+
+@command("scold", "blames the bot", hidden=True)
+def scold(call: Call) -> Reply:
+    """Charm only."""
+    return Reply(phrase(call.tools.messages, "scold", user_name=call.sender))

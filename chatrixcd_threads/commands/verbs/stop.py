@@ -1,0 +1,61 @@
+"""`stop`: asks Semaphore to stop a task, and tells when it has stopped."""
+
+from __future__ import annotations
+
+from chatrixcd_threads.commands.call import Call
+from chatrixcd_threads.commands.declare import Arg, Reply, command
+from chatrixcd_threads.commands.show import status
+from chatrixcd_threads.commands.tasks import Found, find_task
+from chatrixcd_threads.journal import launches
+from chatrixcd_threads.policy.access import Right
+from chatrixcd_threads.semaphore.errors import TimedOut
+from chatrixcd_threads.text.markup import bold, lines, person, text
+
+
+@command(
+    "stop",
+    "stops a task, and says when it has really stopped",
+    example="stop 42",
+    right=Right.RUN,
+    deed="stop tasks",
+    args=(Arg("task", "the task's number", required=True),),
+)
+def stop(call: Call) -> Reply:
+    """Reads the task first: a stop would rewrite the result of a finished one (API.md 5.5), so none is sent then."""
+    found = find_task(call)
+    task = found.task
+    named = text("Task ") + bold(f"#{task.id}")
+    if task.finished:
+        return Reply(lines(named + " is over already: " + status(task.status), "There is nothing left to stop."))
+    name = task.tpl_alias or call.tools.semaphore.template(found.project_id, task.template_id).name
+    again = task.status == "stopping"
+    if not again:
+        _ask_semaphore(call, found)
+    with call.tools.journal.write() as tx:
+        launches.follow_stop(
+            tx,
+            project_id=found.project_id,
+            task_id=task.id,
+            template_name=name,
+            room_id=call.room_id,
+            thread=call.thread,
+            person=call.sender,
+            slot=call.slot,
+        )
+    call.tools.follow_now()
+    asked = text("🛑 It is being stopped already: ") if again else text("🛑 I asked Semaphore to stop ")
+    return Reply(
+        lines(
+            asked + named + f" ({name}), for " + person(call.sender) + ".",
+            "I say here when it has stopped. What it has already started on its hosts may go on.",
+        )
+    )
+
+
+def _ask_semaphore(call: Call, found: Found) -> None:
+    """An answer that never came may still have stopped the task: then it is watched like any other stop."""
+    try:
+        call.tools.semaphore.stop(found.project_id, found.task.id)
+    except TimedOut as error:
+        if not error.sent:
+            raise

@@ -1,0 +1,47 @@
+"""Accepted events: each id once, kept until its answer is in the outbox."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import replace
+
+from chatrixcd_threads.events import Incoming, Kind
+
+COLUMNS = "seq, event_id, room_id, sender, kind, text, target, thread, at"
+
+
+def accept(tx: sqlite3.Connection, events: Iterable[Incoming]) -> list[Incoming]:
+    """Stores new events in their order; one that is known already is left out. Returns those stored, with `seq`."""
+    fresh = []
+    for event in events:
+        cursor = tx.execute(
+            "INSERT OR IGNORE INTO inbox (event_id, room_id, sender, kind, text, target, thread, at) VALUES (?,?,?,?,?,?,?,?)",
+            (event.event_id, event.room_id, event.sender, event.kind, event.text, event.target, event.thread, event.at),
+        )
+        if cursor.rowcount == 1 and cursor.lastrowid is not None:
+            fresh.append(replace(event, seq=cursor.lastrowid))
+    return fresh
+
+
+def unanswered(
+    connection: sqlite3.Connection, *, after: int = 0, lane: tuple[str, str] | None = None, most: int = 1_000_000
+) -> list[Incoming]:
+    """Events whose handling has not been committed, oldest first; of one lane (room, sender) when given."""
+    where, values = "done = 0 AND seq > ?", [after]
+    if lane is not None:
+        where += " AND room_id = ? AND sender = ?"
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM inbox WHERE {where} ORDER BY seq LIMIT ?", (*values, *(lane or ()), most)
+    ).fetchall()
+    return [Incoming(**{**dict(row), "kind": Kind(row["kind"])}) for row in rows]
+
+
+def finish(tx: sqlite3.Connection, seq: int) -> bool:
+    """Marks an event as handled. False when it was already: then whatever the caller made must not count."""
+    return tx.execute("UPDATE inbox SET done = 1, text = '' WHERE seq = ? AND done = 0", (seq,)).rowcount == 1
+
+
+def known(connection: sqlite3.Connection, event_id: str) -> bool:
+    """Whether this event was accepted before."""
+    return connection.execute("SELECT 1 FROM inbox WHERE event_id = ?", (event_id,)).fetchone() is not None

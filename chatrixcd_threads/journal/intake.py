@@ -1,0 +1,72 @@
+"""One sync response becomes one transaction: what was heard, in the order of the rooms' timelines, and the sync token."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chatrixcd_threads.events import Incoming, Kind
+from chatrixcd_threads.journal import inbox, outbox, questions
+from chatrixcd_threads.journal.db import get_meta, set_meta
+
+TOKEN = "sync_token"
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """A message of ours that came back; `txn` only when it was sent by this device."""
+
+    event_id: str
+    txn: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chatter:
+    """Somebody said something that is none of the bot's business; its text stays where it was."""
+
+    room_id: str
+    sender: str
+
+
+Heard = Incoming | Echo | Chatter
+
+
+def commit(tx: sqlite3.Connection, heard: Sequence[Heard], token: str) -> list[Incoming]:
+    """Stores what concerns the bot, and the token with it. Returns the new events, for the inbox queue."""
+    journal = get_meta(tx, "journal") or ""
+    fresh: list[Incoming] = []
+    for item in heard:
+        if isinstance(item, Echo):
+            outbox.echoed(tx, item.event_id, outbox.row_of_txn(journal, item.txn) if item.txn else None)
+        elif isinstance(item, Chatter):
+            questions.chattered(tx, item.room_id, item.sender)
+        elif _concerns_us(tx, item):
+            if item.kind is not Kind.REACTION and item.kind is not Kind.ANSWER:
+                questions.chattered(tx, item.room_id, item.sender)
+            fresh += inbox.accept(tx, [item])
+        elif item.kind is Kind.ANSWER:
+            questions.chattered(tx, item.room_id, item.sender)
+    set_meta(tx, TOKEN, token)
+    return fresh
+
+
+def _concerns_us(tx: sqlite3.Connection, item: Incoming) -> bool:
+    match item.kind:
+        case Kind.COMMAND | Kind.CLEAR | Kind.FORGED:
+            return True
+        case Kind.UNREADABLE:  # said once for a room and session; the session's id is in `text`
+            key = f"unreadable:{item.room_id}:{item.sender}:{item.text}"
+            return tx.execute("INSERT OR IGNORE INTO meta (key, value) VALUES (?, '')", (key,)).rowcount == 1
+        case Kind.REACTION:
+            return item.target is not None and _is_open(questions.by_event(tx, item.target))
+        case Kind.ANSWER:
+            related = [each for each in (item.target, item.thread) if each is not None]
+            if any(_is_open(questions.by_event(tx, each) or questions.by_command(tx, each)) for each in related):
+                return True
+            open_ones = questions.open_for(tx, item.room_id, item.sender) if item.target is None else []
+            return any(outbox.in_sight(tx, question.slot) for question in open_ones)
+
+
+def _is_open(question: questions.Question | None) -> bool:
+    return question is not None and question.state == "open"

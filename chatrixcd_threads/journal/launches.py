@@ -1,0 +1,163 @@
+"""Launches and followed tasks: from the confirmed question to the told end, through crashes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A confirmed launch. States: confirmed, sending, started, failed, doubt."""
+
+    id: int
+    token: str
+    slot: str
+    room_id: str
+    thread: str | None
+    sender: str
+    project_id: int
+    template_id: int
+    template_name: str
+    body: dict[str, object]
+    state: str
+    task_id: int | None
+    changed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """A task whose end a room will be told. `stopper` is who asked to stop it."""
+
+    id: int
+    project_id: int
+    task_id: int
+    template_name: str
+    room_id: str
+    thread: str | None
+    person: str
+    slot: str
+    status: str
+    stopper: str | None
+    stop_slot: str | None
+    done: bool
+
+
+def _launch(row: sqlite3.Row) -> Launch:
+    return Launch(**{**dict(row), "body": json.loads(row["body"])})
+
+
+def _follow(row: sqlite3.Row) -> Follow:
+    return Follow(**{**dict(row), "done": bool(row["done"])})
+
+
+def confirm(
+    tx: sqlite3.Connection,
+    *,
+    token: str,
+    slot: str,
+    room_id: str,
+    thread: str | None,
+    sender: str,
+    project_id: int,
+    template_id: int,
+    template_name: str,
+    body: Mapping[str, object],
+    now: float,
+) -> None:
+    """Records a confirmed launch. The token is unique: confirming the same question twice is confirming once."""
+    tx.execute(
+        "INSERT OR IGNORE INTO launches (token, slot, room_id, thread, sender, project_id, template_id, template_name, body,"
+        " state, changed_at) VALUES (?,?,?,?,?,?,?,?,?,'confirmed',?)",
+        (token, slot, room_id, thread, sender, project_id, template_id, template_name, json.dumps(body), now),
+    )
+
+
+def by_token(connection: sqlite3.Connection, token: str) -> Launch | None:
+    """The launch with this token."""
+    row = connection.execute("SELECT * FROM launches WHERE token = ?", (token,)).fetchone()
+    return None if row is None else _launch(row)
+
+
+def move(tx: sqlite3.Connection, launch_id: int, state: str, now: float, task_id: int | None = None) -> None:
+    """Records the next state of a launch, and its task once it is known."""
+    tx.execute(
+        "UPDATE launches SET state = ?, changed_at = ?, task_id = coalesce(?, task_id) WHERE id = ?",
+        (state, now, task_id, launch_id),
+    )
+
+
+def follow(tx: sqlite3.Connection, launch: Launch, task_id: int) -> None:
+    """The room of a launch will be told how its task ends."""
+    tx.execute(
+        "INSERT OR IGNORE INTO follows (project_id, task_id, template_name, room_id, thread, person, slot) VALUES (?,?,?,?,?,?,?)",
+        (launch.project_id, task_id, launch.template_name, launch.room_id, launch.thread, launch.sender, launch.slot),
+    )
+
+
+def follow_stop(
+    tx: sqlite3.Connection,
+    *,
+    project_id: int,
+    task_id: int,
+    template_name: str,
+    room_id: str,
+    thread: str | None,
+    person: str,
+    slot: str,
+) -> None:
+    """Somebody asked to stop a task: everybody who follows it will hear who, and the asking room is told when it has stopped."""
+    tx.execute(
+        "UPDATE follows SET stopper = coalesce(stopper, ?) WHERE project_id = ? AND task_id = ? AND done = 0",
+        (person, project_id, task_id),
+    )
+    tx.execute(
+        "INSERT INTO follows (project_id, task_id, template_name, room_id, thread, person, slot, stopper, stop_slot)"
+        " VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (project_id, task_id, room_id) DO UPDATE SET stop_slot = excluded.stop_slot,"
+        " stopper = coalesce(stopper, excluded.stopper), done = 0",
+        (project_id, task_id, template_name, room_id, thread, person, slot, person, slot),
+    )
+
+
+def followed(connection: sqlite3.Connection) -> list[Follow]:
+    """Every task whose end has not been told."""
+    return [_follow(row) for row in connection.execute("SELECT * FROM follows WHERE done = 0 ORDER BY id").fetchall()]
+
+
+def get_follow(connection: sqlite3.Connection, follow_id: int) -> Follow | None:
+    """One followed task."""
+    row = connection.execute("SELECT * FROM follows WHERE id = ?", (follow_id,)).fetchone()
+    return None if row is None else _follow(row)
+
+
+def saw(tx: sqlite3.Connection, follow_id: int, status: str) -> bool:
+    """Records a status. False when it is the one already known."""
+    changed = tx.execute(
+        "UPDATE follows SET status = ? WHERE id = ? AND status <> ? AND done = 0", (status, follow_id, status)
+    )
+    return changed.rowcount == 1
+
+
+def told(tx: sqlite3.Connection, follow_id: int) -> bool:
+    """The end was told (in this same transaction). False when it had been told before."""
+    return tx.execute("UPDATE follows SET done = 1 WHERE id = ? AND done = 0", (follow_id,)).rowcount == 1
+
+
+def project_of(connection: sqlite3.Connection, task_id: int) -> list[int]:
+    """The projects in which the bot has met a task with this id."""
+    rows = connection.execute(
+        "SELECT DISTINCT project_id FROM follows WHERE task_id = ?1 UNION SELECT project_id FROM launches WHERE task_id = ?1",
+        (task_id,),
+    ).fetchall()
+    return [int(row[0]) for row in rows]
+
+
+def last_in(connection: sqlite3.Connection, room_id: str, person: str) -> tuple[int, int] | None:
+    """(project, task) that the room last heard of: a running one of this person first, else the newest."""
+    row = connection.execute(
+        "SELECT project_id, task_id FROM follows WHERE room_id = ? ORDER BY (done = 0 AND person = ?) DESC, id DESC LIMIT 1",
+        (room_id, person),
+    ).fetchone()
+    return None if row is None else (int(row[0]), int(row[1]))

@@ -1,0 +1,148 @@
+"""What the bot owes the rooms. A row is a *slot*: one message whose newest content wins.
+
+A sending has the transaction id `<journal>.<row>.<version>`. The content of a sending is
+frozen in `trying_content` before the first try, so that a try repeated after a crash carries the same body under the
+same transaction id, and the homeserver shows it once.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Priority(IntEnum):
+    """Who goes first when the homeserver slows us down."""
+
+    ANSWER = 0
+    RESULT = 1
+    STATE = 2
+    PROGRESS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """One PUT that is due: a first message (`edits` is None) or an edit of the event `edits`."""
+
+    id: int
+    slot: str
+    room_id: str
+    version: int
+    content: dict[str, object]
+    edits: str | None
+    file: bytes | None
+
+
+def put(
+    tx: sqlite3.Connection,
+    slot: str,
+    room_id: str,
+    content: Mapping[str, object],
+    priority: Priority,
+    file: bytes | None = None,
+) -> None:
+    """Writes a slot: a new message, or new content for the message that the slot already is."""
+    tx.execute(
+        "INSERT INTO outbox (slot, room_id, priority, content, file) VALUES (?, ?, ?, ?, ?) ON CONFLICT (slot) DO UPDATE SET"
+        " content = excluded.content, version = version + 1, priority = excluded.priority, file = excluded.file"
+        " WHERE content <> excluded.content",
+        (slot, room_id, json.dumps(content, ensure_ascii=False), priority, file),
+    )
+
+
+def next_due(connection: sqlite3.Connection, busy_rooms: Collection[str]) -> int | None:
+    """The id of the row to send next: by priority, then age, in a room that has nothing under way."""
+    marks = ",".join("?" * len(busy_rooms))
+    row = connection.execute(
+        f"SELECT id FROM outbox WHERE sent_version < version AND failed IS NULL AND room_id NOT IN ({marks})"
+        " ORDER BY priority, id LIMIT 1",
+        tuple(busy_rooms),
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def begin(tx: sqlite3.Connection, row_id: int) -> Sending:
+    """Freezes the content of the coming try (unless a try is already frozen) and returns it."""
+    tx.execute(
+        "UPDATE outbox SET trying_version = version, trying_content = content WHERE id = ? AND trying_version <= sent_version",
+        (row_id,),
+    )
+    row = tx.execute(
+        "SELECT id, slot, room_id, trying_version, trying_content, sent_version, event_id, file FROM outbox WHERE id = ?",
+        (row_id,),
+    ).fetchone()
+    edits = row["event_id"] if row["sent_version"] > 0 else None
+    return Sending(
+        row["id"],
+        row["slot"],
+        row["room_id"],
+        row["trying_version"],
+        json.loads(row["trying_content"]),
+        edits,
+        row["file"],
+    )
+
+
+def sent(tx: sqlite3.Connection, sending: Sending, event_id: str) -> None:
+    """The homeserver has it."""
+    tx.execute(
+        "UPDATE outbox SET sent_version = ?, trying_content = NULL, event_id = coalesce(event_id, ?) WHERE id = ?",
+        (sending.version, event_id, sending.id),
+    )
+    # What has been said is not kept in clear: of a message that is up to date only its identity stays.
+    tx.execute("UPDATE outbox SET content = '', file = NULL WHERE id = ? AND sent_version = version", (sending.id,))
+
+
+def echoed(tx: sqlite3.Connection, event_id: str, row_id: int | None) -> None:
+    """Our own message came back by /sync, maybe before the answer of its PUT: from here on it has been seen in the room."""
+    tx.execute(
+        "UPDATE outbox SET echoed = 1, event_id = coalesce(event_id, ?1) WHERE id = ?2 OR event_id = ?1",
+        (event_id, row_id),
+    )
+
+
+def in_sight(connection: sqlite3.Connection, slot: str) -> bool:
+    """Whether the slot's message has come back by /sync, so that what is said from now on was said after it."""
+    return connection.execute("SELECT 1 FROM outbox WHERE slot = ? AND echoed = 1", (slot,)).fetchone() is not None
+
+
+def txn_id(journal: str, row_id: int, version: int) -> str:
+    """The transaction id of a sending."""
+    return f"{journal}.{row_id}.{version}"
+
+
+def row_of_txn(journal: str, txn: str) -> int | None:
+    """The row whose first sending has this transaction id; None for edits and for ids that are not ours."""
+    owner, _, rest = txn.partition(".")
+    row, _, version = rest.partition(".")
+    return int(row) if owner == journal and row.isdigit() and version.isdigit() else None
+
+
+def fail(tx: sqlite3.Connection, row_id: int, reason: str) -> None:
+    """The homeserver refuses this message for good (no member, no power): it is kept, with the reason, and not tried again."""
+    tx.execute("UPDATE outbox SET failed = ? WHERE id = ?", (reason, row_id))
+
+
+def owed(connection: sqlite3.Connection) -> int:
+    """How many messages and edits wait to be sent."""
+    return int(
+        connection.execute("SELECT count(*) FROM outbox WHERE sent_version < version AND failed IS NULL").fetchone()[0]
+    )
+
+
+def slot_of(connection: sqlite3.Connection, event_id: str) -> str | None:
+    """The slot whose message has this event id."""
+    row = connection.execute("SELECT slot FROM outbox WHERE event_id = ?", (event_id,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def said_since(connection: sqlite3.Connection, room_id: str, slot: str) -> bool:
+    """Whether the bot has said (or is about to say) anything new in the room after the slot's message."""
+    row = connection.execute(
+        "SELECT 1 FROM outbox WHERE room_id = ? AND id > (SELECT id FROM outbox WHERE slot = ?) LIMIT 1",
+        (room_id, slot),
+    ).fetchone()
+    return row is not None

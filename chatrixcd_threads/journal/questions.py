@@ -1,0 +1,109 @@
+"""Questions that wait for a yes or no: bound to one message, one person and exact parameters; they survive a restart."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An asked question. `action` names the declared command that goes on with `payload` after a yes."""
+
+    id: int
+    slot: str
+    room_id: str
+    thread: str | None
+    asker: str
+    action: str
+    payload: dict[str, object]
+    command_event: str
+    asked_at: float
+    expires_at: float
+    state: str
+    chatter: bool
+    nudged: bool
+
+
+def _question(row: sqlite3.Row) -> Question:
+    values = dict(row)
+    values["payload"] = json.loads(values["payload"])
+    values["chatter"], values["nudged"] = bool(values["chatter"]), bool(values["nudged"])
+    return Question(**values)
+
+
+def ask(
+    tx: sqlite3.Connection,
+    *,
+    slot: str,
+    room_id: str,
+    thread: str | None,
+    asker: str,
+    action: str,
+    payload: Mapping[str, object],
+    command_event: str,
+    now: float,
+    seconds: float,
+) -> None:
+    """Opens a question whose message is the outbox slot `slot`. Asking twice for the same slot is asking once."""
+    tx.execute(
+        "INSERT OR IGNORE INTO questions (slot, room_id, thread, asker, action, payload, command_event, asked_at, expires_at)"
+        " VALUES (?,?,?,?,?,?,?,?,?)",
+        (slot, room_id, thread, asker, action, json.dumps(payload), command_event, now, now + seconds),
+    )
+
+
+def by_event(connection: sqlite3.Connection, event_id: str) -> Question | None:
+    """The question whose message is this event, open or not."""
+    row = connection.execute(
+        "SELECT q.* FROM questions q JOIN outbox o ON o.slot = q.slot WHERE o.event_id = ?", (event_id,)
+    ).fetchone()
+    return None if row is None else _question(row)
+
+
+def by_command(connection: sqlite3.Connection, event_id: str) -> Question | None:
+    """The newest open question asked in a thread (by its root), or about the command with this event id."""
+    row = connection.execute(
+        "SELECT * FROM questions WHERE state = 'open' AND (thread = ?1 OR command_event = ?1) ORDER BY id DESC LIMIT 1",
+        (event_id,),
+    ).fetchone()
+    return None if row is None else _question(row)
+
+
+def open_for(connection: sqlite3.Connection, room_id: str, asker: str) -> list[Question]:
+    """The open questions of one person in one room, newest first."""
+    rows = connection.execute(
+        "SELECT * FROM questions WHERE state = 'open' AND room_id = ? AND asker = ? ORDER BY id DESC", (room_id, asker)
+    ).fetchall()
+    return [_question(row) for row in rows]
+
+
+def settle(tx: sqlite3.Connection, question_id: int, state: str) -> bool:
+    """Moves an open question to `yes`, `no`, `expired` or `withdrawn`. False when it was not open any more."""
+    return (
+        tx.execute("UPDATE questions SET state = ? WHERE id = ? AND state = 'open'", (state, question_id)).rowcount == 1
+    )
+
+
+def chattered(tx: sqlite3.Connection, room_id: str, person: str) -> None:
+    """The person said something else in the room: a bare word there no longer answers the open questions."""
+    tx.execute("UPDATE questions SET chatter = 1 WHERE room_id = ? AND asker = ? AND state = 'open'", (room_id, person))
+
+
+def nudge(tx: sqlite3.Connection, question_id: int) -> bool:
+    """True the first time only: the person is told once how this question can be answered."""
+    return tx.execute("UPDATE questions SET nudged = 1 WHERE id = ? AND nudged = 0", (question_id,)).rowcount == 1
+
+
+def expired(connection: sqlite3.Connection, now: float) -> list[Question]:
+    """Open questions whose time is over."""
+    rows = connection.execute("SELECT * FROM questions WHERE state = 'open' AND expires_at <= ?", (now,)).fetchall()
+    return [_question(row) for row in rows]
+
+
+def next_expiry(connection: sqlite3.Connection) -> float | None:
+    """When the next open question expires (seconds since the epoch)."""
+    value = connection.execute("SELECT min(expires_at) FROM questions WHERE state = 'open'").fetchone()[0]
+    return None if value is None else float(value)

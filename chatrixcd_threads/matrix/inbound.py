@@ -1,0 +1,121 @@
+"""From a room's timeline to what was heard: which events concern the bot, and how far they can be trusted.
+
+Nothing acts here; the texts of other messages are not kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any, Final
+
+from nio import MegolmEvent
+
+from chatrixcd_threads.commands.parse import command_line, verdict_of_reaction, verdict_of_word, without_quote
+from chatrixcd_threads.events import Incoming, Kind
+from chatrixcd_threads.journal.intake import Chatter, Echo, Heard
+from chatrixcd_threads.matrix.client import GuardedClient
+
+log = logging.getLogger("chatrixcd.inbound")
+
+LONGEST_COMMAND: Final = 4_000  # characters of the first line
+
+
+async def heard(client: GuardedClient, room_id: str, events: Iterable[Any], prefix: str) -> list[Heard]:
+    """What the bot heard in one room, in the order of the timeline; nothing from before it came in."""
+    encrypted = bool(client.rooms[room_id].encrypted) if room_id in client.rooms else False
+    result: list[Heard] = []
+    for event in since_own_join(list(events), client.user_id):
+        item = _one(client, room_id, event, prefix, encrypted)
+        if isinstance(item, Incoming) and not await _is_senders_own(client, event):
+            log.warning("%s claims to be from %s, but its key is not; it is refused", item.event_id, item.sender)
+            item = _as(item, Kind.FORGED)
+        if item is not None:
+            result.append(item)
+    return result
+
+
+def since_own_join(events: list[Any], user_id: str) -> list[Any]:
+    """The events after the bot's own last join: what was said before it was there is history, never a command."""
+    start = 0
+    for index, event in enumerate(events):
+        source = _source(event)
+        if source.get("type") == "m.room.member" and source.get("state_key") == user_id and _joins(source):
+            start = index + 1
+    return events[start:]
+
+
+def _joins(source: dict[str, Any]) -> bool:
+    before = (source.get("unsigned") or {}).get("prev_content") or {}
+    return bool(source["content"].get("membership") == "join" and before.get("membership") != "join")
+
+
+def _one(client: GuardedClient, room_id: str, event: Any, prefix: str, encrypted: bool) -> Heard | None:
+    source = _source(event)
+    event_id, sender, kind = source.get("event_id"), source.get("sender"), source.get("type")
+    if not isinstance(event_id, str) or not isinstance(sender, str) or event_id in client.refused:
+        return None
+    if sender == client.user_id:
+        return (
+            Echo(event_id, getattr(event, "transaction_id", None))
+            if kind in ("m.room.message", "m.room.encrypted")
+            else None
+        )
+    at = float(source.get("origin_server_ts") or 0) / 1000
+    if isinstance(event, MegolmEvent):
+        return Incoming(0, event_id, room_id, sender, Kind.UNREADABLE, text=str(event.session_id), at=at)
+    content = source.get("content")
+    if not isinstance(content, dict):
+        return None
+    relation = content.get("m.relates_to")
+    relation = relation if isinstance(relation, dict) else {}
+    base = Incoming(0, event_id, room_id, sender, Kind.COMMAND, at=at, thread=_thread(relation))
+    if kind == "m.reaction":
+        return _reaction(base, relation)
+    if kind != "m.room.message" or content.get("msgtype") != "m.text" or relation.get("rel_type") == "m.replace":
+        return None
+    in_clear = encrypted and not getattr(event, "decrypted", False)
+    return _message(base, content.get("body"), relation, prefix, in_clear)
+
+
+def _message(base: Incoming, body: object, relation: dict[str, Any], prefix: str, in_clear: bool) -> Heard | None:
+    if not isinstance(body, str):
+        return None
+    replied = relation.get("m.in_reply_to")
+    target = replied.get("event_id") if isinstance(replied, dict) and not relation.get("is_falling_back") else None
+    words = without_quote(body) if target else body
+    line = command_line(words[: LONGEST_COMMAND + len(prefix)], prefix)
+    if line is not None:
+        return _as(base, Kind.CLEAR if in_clear else Kind.COMMAND, line)
+    verdict = verdict_of_word(words) if len(words) < 100 else None
+    if verdict is None or in_clear:
+        return Chatter(base.room_id, base.sender)
+    return _as(base, Kind.ANSWER, verdict, target if isinstance(target, str) else None)
+
+
+def _reaction(base: Incoming, relation: dict[str, Any]) -> Heard | None:
+    verdict, target = verdict_of_reaction(str(relation.get("key"))), relation.get("event_id")
+    if verdict is None or not isinstance(target, str) or relation.get("rel_type") != "m.annotation":
+        return None
+    return _as(base, Kind.REACTION, verdict, target)
+
+
+def _thread(relation: dict[str, Any]) -> str | None:
+    root = relation.get("event_id")
+    return root if relation.get("rel_type") == "m.thread" and isinstance(root, str) else None
+
+
+def _as(base: Incoming, kind: Kind, text: str = "", target: str | None = None) -> Incoming:
+    return Incoming(0, base.event_id, base.room_id, base.sender, kind, text, target, base.thread, base.at)
+
+
+async def _is_senders_own(client: GuardedClient, event: Any) -> bool:
+    """A decrypted event must come from a device of its sender; a homeserver can write any name into the envelope."""
+    if not getattr(event, "decrypted", False):
+        return True
+    return await client.owns(event.sender, event.sender_key)
+
+
+def _source(event: Any) -> dict[str, Any]:
+    source = getattr(event, "source", None)
+    return source if isinstance(source, dict) else {}

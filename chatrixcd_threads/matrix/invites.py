@@ -1,0 +1,84 @@
+"""Invitations and rooms: whom the bot follows, and what workers ask of it."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from nio import JoinResponse, RoomForgetResponse, RoomLeaveResponse, SyncResponse
+
+from chatrixcd_threads.events import RoomOutcome, RoomRequest
+from chatrixcd_threads.journal.db import Journal
+from chatrixcd_threads.matrix.client import GuardedClient
+
+log = logging.getLogger("chatrixcd.rooms")
+
+
+class Invites:
+    """Owner: the sync thread's loop. An invitation comes once per token, so it is kept in the journal until it is settled."""
+
+    def __init__(self, client: GuardedClient, journal: Journal, may_invite: Callable[[str], bool]) -> None:
+        self._client, self._journal, self._may_invite = client, journal, may_invite
+
+    def note(self, response: SyncResponse) -> None:
+        """Remembers new invitations and forgets rooms that the bot was put out of."""
+        found = [
+            (room_id, inviter) for room_id, info in response.rooms.invite.items() if (inviter := self._inviter(info))
+        ]
+        with self._journal.write() as tx:
+            for room_id, inviter in found:
+                tx.execute("INSERT OR REPLACE INTO invites (room_id, inviter) VALUES (?, ?)", (room_id, inviter))
+            for room_id in response.rooms.leave:
+                _settle(tx, room_id)
+                self._client.rooms.pop(room_id, None)  # nio keeps rooms that the bot was put out of
+                self._client.invited_rooms.pop(room_id, None)
+
+    async def follow(self) -> None:
+        """Accepts the open invitations of people who may invite. A refusal is kept and tried again at the next sync."""
+        for room_id, inviter in self.open():
+            if not self._may_invite(inviter):
+                continue
+            response = await self._client.join(room_id)
+            if isinstance(response, JoinResponse):
+                log.info("joined %s, invited by %s", room_id, inviter)
+            elif response.status_code in ("M_FORBIDDEN", "M_NOT_FOUND"):
+                log.warning("the invitation to %s is not good any more: %s", room_id, response.message)
+            else:
+                log.warning("joining %s did not work yet: %s", room_id, response)
+                continue
+            with self._journal.write() as tx:
+                _settle(tx, room_id)
+
+    def open(self) -> list[tuple[str, str]]:
+        """Invitations that wait: (room, inviter)."""
+        return [tuple(row) for row in self._journal.read().execute("SELECT room_id, inviter FROM invites").fetchall()]
+
+    async def carry_out(self, request: RoomRequest) -> None:
+        """Joins or parts for a worker, and hands the outcome back."""
+        if request.verb == "join":
+            response: Any = await self._client.join(request.room)
+            done = isinstance(response, JoinResponse)
+            room_id = response.room_id if done else request.room
+        else:
+            room_id, response = request.room, await self._client.room_leave(request.room)
+            done = isinstance(response, RoomLeaveResponse)
+            if done:
+                forgotten = await self._client.room_forget(room_id)
+                log.debug("forgetting %s: %s", room_id, isinstance(forgotten, RoomForgetResponse))
+        problem = "" if done else response.message or response.status_code or "the homeserver did not say why"
+        request.answer.put(RoomOutcome(room_id, problem))
+
+    def _inviter(self, info: Any) -> str | None:
+        for event in info.invite_state:
+            if (
+                getattr(event, "state_key", None) == self._client.user_id
+                and getattr(event, "membership", "") == "invite"
+            ):
+                return str(event.sender)
+        return None
+
+
+def _settle(tx: sqlite3.Connection, room_id: str) -> None:
+    tx.execute("DELETE FROM invites WHERE room_id = ?", (room_id,))

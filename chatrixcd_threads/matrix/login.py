@@ -1,0 +1,123 @@
+"""Getting and keeping a session: one password login, then the stored token with a fixed device."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import msgspec
+from nio import KeysQueryResponse, LoginResponse, WhoamiResponse
+
+from chatrixcd_threads.errors import Fatal
+from chatrixcd_threads.matrix.client import GuardedClient
+from chatrixcd_threads.matrix.patience import Retry
+from chatrixcd_threads.settings.model import MatrixSettings
+
+log = logging.getLogger("chatrixcd.login")
+
+SESSION_FILE = "session.json"
+
+
+class Session(msgspec.Struct, frozen=True):
+    """What a login gave. Kept in a file of its own (mode 0600), never in the journal."""
+
+    homeserver: str
+    user_id: str
+    device_id: str
+    access_token: str
+
+
+class LoggedOut(Exception):
+    """The homeserver does not accept the token any more (401)."""
+
+
+async def log_in(settings: MatrixSettings) -> GuardedClient:
+    """A client with a session and its keys loaded. Raises Fatal when trying again cannot help, Retry when it can."""
+    if settings.auth_type == "oidc":
+        raise Fatal("matrix.auth_type oidc is not supported yet: use password, or token with an access token")
+    store = Path(settings.store_path)
+    store.mkdir(parents=True, exist_ok=True, mode=0o700)
+    session = _stored(store, settings) or await _new_session(store, settings)
+    client = GuardedClient(settings.homeserver, session.user_id, session.device_id, store)
+    try:
+        client.restore_login(session.user_id, session.device_id, session.access_token)
+        await _check_device(client)
+    except BaseException:
+        await client.aclose()
+        raise
+    return client
+
+
+def forget(settings: MatrixSettings) -> None:
+    """Throws the stored token away, after the homeserver refused it. Keys and device stay."""
+    if settings.auth_type == "token":
+        raise Fatal("the homeserver does not accept matrix.access_token any more: put a new one into config.json")
+    (Path(settings.store_path) / SESSION_FILE).unlink(missing_ok=True)
+
+
+def _stored(store: Path, settings: MatrixSettings) -> Session | None:
+    if settings.auth_type == "token":
+        return None
+    try:
+        session = msgspec.json.decode((store / SESSION_FILE).read_bytes(), type=Session)
+    except (OSError, msgspec.DecodeError):
+        return None
+    same = session.homeserver == settings.homeserver and session.user_id == settings.user_id
+    return session if same else None
+
+
+async def _new_session(store: Path, settings: MatrixSettings) -> Session:
+    client = GuardedClient(settings.homeserver, settings.user_id, settings.device_id, store)
+    try:
+        if settings.auth_type == "token":
+            return await _by_token(client, settings)
+        response = await client.login(settings.password, settings.device_name)
+    finally:
+        await client.aclose()
+    if isinstance(response, LoginResponse):
+        session = Session(settings.homeserver, response.user_id, response.device_id, response.access_token)
+        _save(store / SESSION_FILE, session)
+        log.info("logged in as %s, device %s", session.user_id, session.device_id)
+        return session
+    if response.status_code in ("M_FORBIDDEN", "M_USER_DEACTIVATED", "M_INVALID_PARAM"):
+        raise Fatal(
+            f"the homeserver refuses to log {settings.user_id} in: {response.message}. Check matrix.user_id and matrix.password."
+        )
+    raise Retry(f"login: {response.status_code or response.message}", (response.retry_after_ms or 0) / 1000)
+
+
+async def _by_token(client: GuardedClient, settings: MatrixSettings) -> Session:
+    client.access_token = settings.access_token
+    response = await client.whoami()
+    if isinstance(response, WhoamiResponse):
+        return Session(
+            settings.homeserver, response.user_id, response.device_id or settings.device_id, settings.access_token
+        )
+    if response.status_code == "M_UNKNOWN_TOKEN":
+        forget(settings)
+    raise Retry(f"whoami: {response.status_code or response.message}")
+
+
+async def _check_device(client: GuardedClient) -> None:
+    """After a logout the server has no keys of our device, while nio believes that they were uploaded."""
+    client.olm.users_for_key_query.add(client.user_id)
+    response = await client.keys_query()
+    if not isinstance(response, KeysQueryResponse):
+        if getattr(response, "status_code", "") == "M_UNKNOWN_TOKEN":
+            raise LoggedOut
+        raise Retry(f"keys/query: {response}")
+    if client.device_id not in response.device_keys.get(client.user_id, {}):
+        client.olm.account.shared = False
+        client.olm.save_account()
+    if client.should_upload_keys:
+        await client.keys_upload()
+
+
+def _save(path: Path, session: Session) -> None:
+    fresh = path.with_suffix(".new")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 - the mode counts
+        file.write(msgspec.json.encode(session))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

@@ -1,0 +1,156 @@
+"""Sends what the outbox holds: in order per room, at the homeserver's pace, each transaction id with one content."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import aiohttp
+from nio import LocalProtocolError, RoomSendResponse, SendRetryError, UploadResponse
+
+from chatrixcd_threads.journal import outbox
+from chatrixcd_threads.journal.db import Journal, get_meta
+from chatrixcd_threads.journal.outbox import Sending
+from chatrixcd_threads.matrix import content
+from chatrixcd_threads.matrix.client import GuardedClient
+from chatrixcd_threads.matrix.login import LoggedOut
+from chatrixcd_threads.matrix.patience import Backoff
+
+log = logging.getLogger("chatrixcd.outbound")
+
+AT_ONCE: Final = 8  # rooms in parallel
+AT_ONCE_LIMITED: Final = 1  # while the homeserver slows us down: more would only be refused
+LIMITED_FOR: Final = 60.0  # seconds after the last 429
+
+# Statuses of 4xx that a repeat may change; the others, with an error code of Matrix, are final.
+PASSING: Final = frozenset({401, 408, 425, 429})
+TROUBLE: Final = (aiohttp.ClientError, TimeoutError, OSError, SendRetryError, ValueError)
+
+
+class Sender:
+    """Owner: the sync thread's loop. `wake` may be called from any thread through call_soon_threadsafe."""
+
+    def __init__(self, client: GuardedClient, journal: Journal, clock: Callable[[], float]) -> None:
+        self._client, self._journal, self._clock = client, journal, clock
+        self._id = get_meta(journal.read(), "journal") or ""
+        self._due = asyncio.Event()
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._not_before = 0.0
+        self._limited_until = 0.0
+        self._backoff = Backoff()
+
+    def wake(self) -> None:
+        """There may be something to send. Called on the loop."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Sends for ever. Raises LoggedOut; every other trouble of one sending is dealt with here."""
+        while True:
+            self._due.clear()
+            await self._pause()
+            if not self._start_one():
+                await self._due.wait()
+            for room_id in [room for room, task in self._busy.items() if task.done()]:
+                self._busy.pop(room_id).result()  # raises LoggedOut and programming errors
+
+    async def drained(self) -> None:
+        """Returns once nothing is owed; for an ordered stop."""
+        while outbox.owed(self._journal.read()):
+            await asyncio.sleep(0.02)
+
+    async def cancel(self) -> None:
+        """Ends sendings under way; their transaction ids make a later repeat harmless."""
+        for task in self._busy.values():
+            task.cancel()
+        await asyncio.gather(*self._busy.values(), return_exceptions=True)
+
+    async def _pause(self) -> None:
+        while (wait := self._not_before - self._clock()) > 0:
+            await asyncio.sleep(wait)
+
+    def _start_one(self) -> bool:
+        limit = AT_ONCE_LIMITED if self._clock() < self._limited_until else AT_ONCE
+        if len(self._busy) >= limit:
+            return False
+        row_id = outbox.next_due(self._journal.read(), self._busy)
+        if row_id is None:
+            return False
+        with self._journal.write() as tx:
+            sending = outbox.begin(tx, row_id)
+        task = asyncio.get_running_loop().create_task(self._send(sending))
+        task.add_done_callback(lambda _: self._due.set())
+        self._busy[sending.room_id] = task
+        return True
+
+    async def _send(self, sending: Sending) -> None:
+        if sending.room_id not in self._client.rooms:
+            self._fail(sending, "the bot is not in this room")
+            return
+        try:
+            response = await self._put(sending)
+        except TROUBLE as error:
+            self._later(f"{type(error).__name__}")
+            return
+        except LocalProtocolError as error:
+            self._fail(sending, str(error))
+            return
+        if isinstance(response, RoomSendResponse):
+            with self._journal.write() as tx:
+                outbox.sent(tx, sending, response.event_id)
+            self._backoff.worked()
+            return
+        self._refused(sending, response)
+
+    async def _put(self, sending: Sending) -> Any:
+        row: dict[str, Any] = sending.content
+        if sending.file is not None and sending.edits is None:
+            room = self._client.rooms[sending.room_id]
+            data = sending.file
+            answer, keys = await self._client.upload(
+                lambda *_: io.BytesIO(data), "text/plain", row["file_name"], encrypt=room.encrypted, filesize=len(data)
+            )
+            if not isinstance(answer, UploadResponse):
+                return answer
+            body = content.file(row, answer.content_uri, keys)
+        else:
+            body = content.message(row, sending.edits)
+        txn = outbox.txn_id(self._id, sending.id, sending.version)
+        return await self._client.room_send(
+            sending.room_id, "m.room.message", body, txn, ignore_unverified_devices=True
+        )
+
+    def _refused(self, sending: Sending, response: Any) -> None:
+        code = response.status_code or ""
+        if code == "M_LIMIT_EXCEEDED":
+            wait = (response.retry_after_ms or _header_ms(response) or 5_000) / 1000
+            self._not_before = self._clock() + wait
+            self._limited_until = self._not_before + LIMITED_FOR
+            log.info("the homeserver slows us down: the next message goes out in %.1f s", wait)
+        elif code in ("M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"):
+            raise LoggedOut
+        elif code and 400 <= _status(response) < 500 and _status(response) not in PASSING:
+            self._fail(sending, f"{code}: {response.message}")
+        else:
+            self._later(str(response))
+
+    def _later(self, reason: str) -> None:
+        wait = self._backoff.pause()
+        self._not_before = max(self._not_before, self._clock() + wait)
+        log.warning("the homeserver did not take a message (%s); the next try is in %.1f s", reason, wait)
+
+    def _fail(self, sending: Sending, reason: str) -> None:
+        log.error("a message for %s cannot be sent and was given up: %s", sending.room_id, reason)
+        with self._journal.write() as tx:
+            outbox.fail(tx, sending.id, reason)
+
+
+def _status(response: Any) -> int:
+    return int(response.transport_response.status) if response.transport_response else 0
+
+
+def _header_ms(response: Any) -> int:
+    value = response.transport_response.headers.get("Retry-After", "") if response.transport_response else ""
+    return int(value) * 1000 if value.isdigit() else 0

@@ -1,0 +1,149 @@
+"""The sync thread: a private asyncio loop that runs one session after the other.
+
+Everything that comes from other threads comes through `wake_sender`, `ask` and `wake`; everything that goes to them goes
+through the journal, the inbox queue and the published room list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from chatrixcd_threads.events import InboxItem, RoomInfo, RoomOutcome, RoomRequest
+from chatrixcd_threads.journal.db import Journal
+from chatrixcd_threads.matrix.login import LoggedOut, forget, log_in
+from chatrixcd_threads.matrix.patience import Backoff, Retry
+from chatrixcd_threads.matrix.session import Session
+from chatrixcd_threads.matrix.sync import TROUBLE
+from chatrixcd_threads.settings.model import Settings
+from chatrixcd_threads.threads.service import Service
+
+log = logging.getLogger("chatrixcd.matrix")
+
+ROOM_ANSWER_SECONDS: Final = 60.0
+BEAT_SECONDS: Final = 5.0
+
+
+class MatrixService(Service):
+    """Owner: the sync thread. `rooms` is one published reference; requests wait in a queue until a session takes them."""
+
+    name = "sync"
+    patience = 90.0
+
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        journal: Journal,
+        inbox: queue.Queue[InboxItem],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings, self._journal, self._inbox, self._clock = settings, journal, inbox, clock
+        self._requests: queue.SimpleQueue[RoomRequest] = queue.SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._session: Session | None = None
+        self._stopping: asyncio.Event | None = None
+        self._rooms: tuple[RoomInfo, ...] = ()
+
+    # --- for other threads --------------------------------------------------------------------------------------
+
+    @property
+    def rooms(self) -> tuple[RoomInfo, ...]:
+        """The rooms the bot is in, as of the last sync."""
+        return self._rooms
+
+    def wake_sender(self) -> None:
+        """There is something in the outbox."""
+        self._on_loop(self._wake_sender)
+
+    def ask(self, verb: str, room: str) -> RoomOutcome:
+        """Joins or parts a room for a worker, which waits here for at most a minute."""
+        answer: queue.SimpleQueue[RoomOutcome] = queue.SimpleQueue()
+        self._requests.put(RoomRequest(verb, room, answer))
+        self._on_loop(self._take_requests)
+        try:
+            return answer.get(timeout=ROOM_ANSWER_SECONDS)
+        except queue.Empty:
+            return RoomOutcome(room, "the homeserver did not answer within a minute")
+
+    def wake(self) -> None:
+        self._on_loop(lambda: self._stopping.set() if self._stopping else None)
+
+    def _on_loop(self, function: Callable[[], object]) -> None:
+        loop = self._loop
+        if loop is None:
+            return  # a session that begins looks at journal and requests by itself
+        try:
+            loop.call_soon_threadsafe(function)
+        except RuntimeError:
+            log.debug("the loop has just been closed")
+
+    # --- on the loop --------------------------------------------------------------------------------------------
+
+    def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        with asyncio.Runner() as runner:
+            self._stopping = asyncio.Event()
+            self._loop = runner.get_loop()
+            try:
+                if not stop.is_set():  # a stop that came earlier found no loop to wake
+                    runner.run(self._live(self._stopping, beat))
+            finally:
+                self._loop = self._stopping = None
+
+    async def _live(self, stopping: asyncio.Event, beat: Callable[[], None]) -> None:
+        """Sessions until the stop: a lost login ends one and begins another."""
+        beating = asyncio.create_task(self._keep_beating(beat))
+        backoff = Backoff()
+        try:
+            while not stopping.is_set():
+                await self._one_session(stopping, backoff)
+        finally:
+            beating.cancel()
+
+    async def _one_session(self, stopping: asyncio.Event, backoff: Backoff) -> None:
+        settings = self._settings().matrix
+        try:
+            try:
+                client = await log_in(settings)
+            except TROUBLE as error:
+                raise Retry(f"login: {type(error).__name__}") from error
+            self._session = Session(client, self._settings, self._journal, self._inbox, self._publish, self._clock)
+            self._take_requests()
+            await self._session.run(stopping, backoff)
+        except Retry as trouble:
+            wait = backoff.pause(trouble.after)
+            log.warning("no connection to the homeserver (%s); the next try is in %.1f s", trouble, wait)
+            await _rest(stopping, wait)
+        except LoggedOut:
+            log.warning("the homeserver has logged the bot out; a new login follows")
+            forget(settings)
+            await _rest(stopping, backoff.pause())
+        finally:
+            self._session = None
+
+    def _wake_sender(self) -> None:
+        if self._session is not None:
+            self._session.sender.wake()
+
+    def _take_requests(self) -> None:
+        while self._session is not None and not self._requests.empty():
+            self._session.carry_out(self._requests.get())
+
+    def _publish(self, rooms: tuple[RoomInfo, ...]) -> None:
+        self._rooms = rooms
+
+    async def _keep_beating(self, beat: Callable[[], None]) -> None:
+        while True:
+            beat()
+            await asyncio.sleep(BEAT_SECONDS)
+
+
+async def _rest(stopping: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,117 @@
+"""One session: from a login to its loss or to the stop. Syncing and sending run side by side on the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+from collections.abc import Callable
+from typing import Final
+
+from nio import SyncResponse
+
+from chatrixcd_threads.events import InboxItem, Incoming, RoomInfo, RoomRequest
+from chatrixcd_threads.journal.db import Journal
+from chatrixcd_threads.matrix.client import GuardedClient
+from chatrixcd_threads.matrix.invites import Invites
+from chatrixcd_threads.matrix.outbound import Sender
+from chatrixcd_threads.matrix.patience import Backoff, Retry
+from chatrixcd_threads.matrix.sync import TROUBLE, Syncer
+from chatrixcd_threads.policy.access import Access
+from chatrixcd_threads.settings.model import Settings
+
+log = logging.getLogger("chatrixcd.matrix")
+
+DRAIN_SECONDS: Final = 3.0
+FULL_INBOX_PAUSE: Final = 0.05
+
+
+class Session:
+    """Owner: the sync thread's loop."""
+
+    def __init__(
+        self,
+        client: GuardedClient,
+        settings: Callable[[], Settings],
+        journal: Journal,
+        inbox: queue.Queue[InboxItem],
+        publish: Callable[[tuple[RoomInfo, ...]], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._client, self._inbox, self._publish = client, inbox, publish
+        self.sender = Sender(client, journal, clock)
+        self._syncer = Syncer(client, journal, lambda: settings().bot.command_prefix)
+        self._invites = Invites(client, journal, lambda user: Access(settings().bot).may_invite(user))
+        self._known = asyncio.Event()  # the rooms are known: sending may begin
+        self._room_tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, stopping: asyncio.Event, backoff: Backoff) -> None:
+        """Returns after the stop, with the outbox drained as far as it goes. Raises LoggedOut."""
+        stop = asyncio.create_task(stopping.wait(), name="stop")
+        syncing = asyncio.create_task(self._sync(backoff), name="sync")
+        sending = asyncio.create_task(self._send(), name="send")
+        try:
+            done, _ = await asyncio.wait({stop, syncing, sending}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            syncing.cancel()
+            if self._known.is_set():
+                drained = asyncio.create_task(self.sender.drained(), name="drained")
+                await asyncio.wait({drained, sending}, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                drained.cancel()
+        finally:
+            for task in (stop, syncing, sending, *self._room_tasks):
+                task.cancel()
+            await asyncio.gather(stop, syncing, sending, *self._room_tasks, return_exceptions=True)
+            await self.sender.cancel()
+            await self._client.aclose()
+
+    def carry_out(self, request: RoomRequest) -> None:
+        """Joins or parts a room for a worker, in a task of its own."""
+        task = asyncio.get_running_loop().create_task(self._invites.carry_out(request))
+        self._room_tasks.add(task)
+        task.add_done_callback(self._room_tasks.discard)
+
+    async def _send(self) -> None:
+        await self._known.wait()
+        await self.sender.run()
+
+    async def _sync(self, backoff: Backoff) -> None:
+        while True:
+            try:
+                fresh, response = await self._syncer.turn()
+            except Retry as trouble:
+                wait = backoff.pause(trouble.after)
+                log.warning("no sync (%s); the next try is in %.1f s", trouble, wait)
+                await asyncio.sleep(wait)
+                continue
+            backoff.worked()
+            await self._hand_over(fresh)
+            await self._syncer.keys()
+            await self._tend_rooms(response)
+            self._known.set()
+
+    async def _hand_over(self, fresh: list[Incoming]) -> None:
+        """While the inbox is full nothing more is read from the homeserver, which keeps the rest for us."""
+        for event in fresh:
+            while True:
+                try:
+                    self._inbox.put_nowait(event)
+                    break
+                except queue.Full:
+                    await asyncio.sleep(FULL_INBOX_PAUSE)
+
+    async def _tend_rooms(self, response: SyncResponse) -> None:
+        try:
+            if response.rooms.invite or response.rooms.leave:
+                self._invites.note(response)
+            await self._invites.follow()
+        except TROUBLE as error:
+            log.warning("invitations could not be looked after now: %s", type(error).__name__)
+        if response.rooms.join or response.rooms.leave or not self._known.is_set():
+            self._publish(
+                tuple(
+                    RoomInfo(room_id, room.display_name or room_id, bool(room.encrypted), room.member_count)
+                    for room_id, room in self._client.rooms.items()
+                )
+            )

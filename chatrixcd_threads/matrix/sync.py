@@ -1,0 +1,120 @@
+"""One turn of our own sync loop: ask, fill gaps, commit commands and token together, hand over, look after the keys."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import aiohttp
+from nio import LocalProtocolError, SyncResponse
+
+from chatrixcd_threads.events import Incoming
+from chatrixcd_threads.journal import intake
+from chatrixcd_threads.journal.db import Journal, get_meta
+from chatrixcd_threads.journal.intake import Heard
+from chatrixcd_threads.matrix import gaps, inbound
+from chatrixcd_threads.matrix.client import GuardedClient
+from chatrixcd_threads.matrix.login import LoggedOut
+from chatrixcd_threads.matrix.patience import Retry
+
+log = logging.getLogger("chatrixcd.sync")
+
+POLL_MS: Final = 30_000
+FIRST_SYNC_SECONDS: Final = 180.0  # with full_state nio sets no time limit of its own
+TROUBLE: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError, LocalProtocolError)
+
+# `m.room.encryption` must be in the timeline filter: without it the bot would go on in clear when it is switched on.
+STATE: Final = [
+    "m.room.create",
+    "m.room.encryption",
+    "m.room.member",
+    "m.room.name",
+    "m.room.canonical_alias",
+    "m.room.tombstone",
+    "m.room.power_levels",
+]
+FILTER: Final[dict[str, Any]] = {
+    "presence": {"types": []},
+    "account_data": {"types": []},
+    "room": {
+        "timeline": {
+            "limit": 50,
+            "lazy_load_members": True,
+            "types": [
+                *STATE,
+                "m.room.message",
+                "m.room.encrypted",
+                "m.reaction",
+                "m.room.redaction",
+                "m.key.verification.*",
+            ],
+        },
+        "state": {"lazy_load_members": True, "types": STATE},
+        "ephemeral": {"types": []},
+        "account_data": {"types": []},
+    },
+}
+
+
+class Syncer:
+    """Owner: the sync thread's loop. The token is the journal's; nio's own is overwritten before each turn."""
+
+    def __init__(self, client: GuardedClient, journal: Journal, prefix: Callable[[], str]) -> None:
+        self._client, self._journal, self._prefix = client, journal, prefix
+        self._filter: str | dict[str, Any] = FILTER
+        self._first = True
+
+    async def turn(self) -> tuple[list[Incoming], SyncResponse]:
+        """Returns the newly accepted events (already in the journal) and the response. Raises Retry or LoggedOut."""
+        since = get_meta(self._journal.read(), intake.TOKEN) or ""
+        response = await self._ask(since)
+        heard: list[Heard] = []
+        if since:  # without a token this is the first start: everything in it is history
+            for room_id, info in response.rooms.join.items():
+                heard += await self._room(room_id, info.timeline, since)
+        with self._journal.write() as tx:
+            fresh = intake.commit(tx, heard, response.next_batch)
+        self._client.refused.clear()
+        self._first = False
+        return fresh, response
+
+    async def keys(self) -> None:
+        """What nio wants to send after a sync: to-device messages, one-time keys, questions about devices."""
+        client = self._client
+        try:
+            await client.send_to_device_messages()
+            if client.should_upload_keys:
+                await client.keys_upload()
+            if client.should_query_keys:
+                await client.keys_query()
+            if client.should_claim_keys:
+                await client.keys_claim(client.get_users_for_key_claiming())
+        except TROUBLE as error:
+            log.warning("keys could not be looked after now: %s", type(error).__name__)
+
+    async def _ask(self, since: str) -> SyncResponse:
+        client = self._client
+        client.next_batch = since  # nio ignores a response that it believes to know already
+        try:
+            response = await asyncio.wait_for(
+                client.sync(0 if self._first else POLL_MS, self._filter, since or None, full_state=self._first),
+                FIRST_SYNC_SECONDS,
+            )
+        except TROUBLE as error:
+            raise Retry(f"sync: {type(error).__name__}") from error
+        if isinstance(response, SyncResponse):
+            return response
+        if response.status_code in ("M_UNKNOWN_TOKEN", "M_MISSING_TOKEN") or not client.logged_in:
+            raise LoggedOut
+        raise Retry(f"sync: {response.status_code or response.message}", (response.retry_after_ms or 0) / 1000)
+
+    async def _room(self, room_id: str, timeline: Any, since: str) -> list[Heard]:
+        events = list(timeline.events)
+        try:
+            if timeline.limited and timeline.prev_batch:
+                events[:0] = await gaps.fill(self._client, room_id, timeline.prev_batch, since)
+            return await inbound.heard(self._client, room_id, events, self._prefix())
+        except TROUBLE as error:
+            raise Retry(f"{room_id}: {type(error).__name__}") from error

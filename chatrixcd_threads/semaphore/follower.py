@@ -1,0 +1,96 @@
+"""The follower: one thread that watches every followed task and reports new states.
+
+It only reads statuses; telling the room (and reading the output for it) is a worker's job, so one slow answer does not
+hold up the others for longer than one call's total deadline.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from chatrixcd_threads.events import TaskSeen
+from chatrixcd_threads.journal import launches
+from chatrixcd_threads.journal.db import Journal
+from chatrixcd_threads.journal.launches import Follow
+from chatrixcd_threads.semaphore.client import Semaphore
+from chatrixcd_threads.semaphore.errors import Missing, SemaphoreError
+from chatrixcd_threads.threads.service import Service
+
+log = logging.getLogger("chatrixcd.follower")
+
+LONGEST_PAUSE = 60.0
+GONE = "gone"  # our word for a task that Semaphore does not know any more
+
+
+class Follower(Service):
+    """Owner: the follower thread. `look_now` may be called from anywhere."""
+
+    name = "follower"
+    patience = 120.0  # one round may take several calls, each with its own deadline
+
+    def __init__(
+        self,
+        journal: Journal,
+        semaphore: Callable[[], Semaphore],
+        poll_seconds: Callable[[], float],
+        seen: Callable[[TaskSeen], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._journal, self._semaphore, self._poll = journal, semaphore, poll_seconds
+        self._seen, self._clock = seen, clock
+        self._wake = threading.Event()
+        self._reported: dict[int, str] = {}
+        self._again: dict[int, float] = {}  # follow id -> when a refused report is made again
+        self._failures = 0
+
+    def look_now(self) -> None:
+        """There is a new task to follow."""
+        self._wake.set()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        self._reported.clear()
+        while not stop.is_set():
+            beat()
+            busy = self.look(stop, beat)
+            self._wake.wait(self._pause() if busy else 10.0)
+            self._wake.clear()
+
+    def look(self, stop: threading.Event, beat: Callable[[], None]) -> bool:
+        """One round over all followed tasks. False when there are none."""
+        follows = launches.followed(self._journal.read())
+        for follow in follows:
+            if stop.is_set():
+                break
+            beat()
+            self._check(follow)
+        self._reported = {each.id: self._reported[each.id] for each in follows if each.id in self._reported}
+        return bool(follows)
+
+    def again(self, follow_id: int) -> None:
+        """A report could not be finished: make it once more at a later round."""
+        self._reported.pop(follow_id, None)
+
+    def _check(self, follow: Follow) -> None:
+        try:
+            task = self._semaphore().task(follow.project_id, follow.task_id)
+            status, over = task.status, task.finished
+        except Missing:
+            status, over = GONE, True
+        except SemaphoreError as error:
+            self._failures += 1
+            log.warning("task %d of project %d cannot be read: %s", follow.task_id, follow.project_id, error.kind)
+            return
+        self._failures = 0
+        state = f"{status}/{over}/{follow.stopper}"
+        if self._reported.get(follow.id) != state and (over or status != follow.status):
+            self._reported[follow.id] = state
+            self._seen(TaskSeen(follow.id, follow.project_id, follow.task_id, status, over))
+
+    def _pause(self) -> float:
+        return float(min(LONGEST_PAUSE, self._poll() * 2 ** min(self._failures, 5)))

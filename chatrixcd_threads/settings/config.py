@@ -1,0 +1,343 @@
+"""config.json: read, checked key by key, and held as one immutable snapshot. The file itself is never written."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chatrixcd_threads.settings import keys
+from chatrixcd_threads.settings.document import BadFileError, Document, KeyPath, name_of_type, parse, read
+from chatrixcd_threads.settings.model import CONFIG_VERSION, Settings
+
+MASK = "********"
+
+_EXPECTED: Mapping[object, str] = {bool: "true or false", str: "a text", int: "a whole number", float: "a number"}
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line adds: -a and -r to the file's lists, -N turns greetings off."""
+
+    admins: tuple[str, ...] = ()
+    rooms: tuple[str, ...] = ()
+    no_greetings: bool = False
+
+
+@dataclass(frozen=True)
+class _State:
+    settings: Settings
+    warnings: tuple[str, ...]
+    missing: bool
+
+
+class Config:
+    """The settings in force. Any thread reads `now`; `load` belongs to one thread at a time and swaps one reference."""
+
+    def __init__(
+        self,
+        path: str | Path = "config.json",
+        *,
+        must_exist: bool = False,
+        overrides: Overrides = Overrides(),
+    ) -> None:
+        self.path = Path(path)
+        self._must_exist = must_exist
+        self._overrides = overrides
+        self._state = self._read()
+
+    @property
+    def now(self) -> Settings:
+        """The settings in force. Take them once per job and keep them."""
+        return self._state.settings
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was accepted, but will not do what its writer may think."""
+        return self._state.warnings
+
+    @property
+    def missing(self) -> bool:
+        """True when there is no file and the defaults are in force."""
+        return self._state.missing
+
+    def load(self) -> Settings:
+        """Read the file anew. On ConfigError the settings in force stay; so they do when the file has gone away."""
+        state = self._read(must_exist=self._must_exist or not self._state.missing)
+        self._state = state
+        return state.settings
+
+    def _read(self, must_exist: bool | None = None) -> _State:
+        must_exist = self._must_exist if must_exist is None else must_exist
+        try:
+            text = read(self.path)
+        except FileNotFoundError as error:
+            if must_exist:
+                raise BadFileError(str(self.path), (f"{self.path}: there is no such file",)) from error
+            settings, warnings = Settings(), ()
+            return _State(self._overridden(settings), warnings, True)
+        settings, found = check(parse(text, str(self.path)))
+        return _State(self._overridden(settings), found, False)
+
+    def _overridden(self, settings: Settings) -> Settings:
+        extra = self._overrides
+        problems = [
+            *_bad_options("-a", extra.admins, keys.RULES["bot.admin_users"]),
+            *_bad_options("-r", extra.rooms, keys.RULES["bot.allowed_rooms"]),
+        ]
+        if problems:
+            raise BadFileError("command line", tuple(problems))
+        bot = msgspec.structs.replace(
+            settings.bot,
+            admin_users=tuple(dict.fromkeys((*settings.bot.admin_users, *extra.admins))),
+            allowed_rooms=tuple(dict.fromkeys((*settings.bot.allowed_rooms, *extra.rooms))),
+            greetings_enabled=settings.bot.greetings_enabled and not extra.no_greetings,
+        )
+        return msgspec.structs.replace(settings, bot=bot)
+
+
+def check(document: Document) -> tuple[Settings, tuple[str, ...]]:
+    """The settings a file asks for and what to warn of; or ConfigError with everything that is wrong in it."""
+    checker = _Checker(document)
+    settings = checker.settings()
+    if checker.problems:
+        ordered = sorted(checker.problems, key=lambda problem: problem[0])
+        problems = tuple(sentence for _, sentence in ordered)
+        raise BadFileError(document.path, problems, line=ordered[0][0] or None)
+    return settings, tuple(checker.warnings)
+
+
+def show(settings: Settings, *, redact_ids: bool = False) -> str:
+    """The settings as JSON for people: secrets always masked, with redact_ids also users, rooms and hosts."""
+    shown: dict[str, dict[str, Any]] = msgspec.to_builtins(settings)
+    for section, values in shown.items():
+        for key, value in values.items():
+            name = f"{section}.{key}"
+            if name in keys.SECRETS:
+                values[key] = MASK if value else ""
+            elif isinstance(value, list | tuple):
+                values[key] = [_without_ids(item) if redact_ids else item for item in value]
+            elif name in keys.UNSHOWN:
+                values[key] = _masked_url(value, hide_host=redact_ids)
+            elif redact_ids and name == "matrix.user_id":
+                values[key] = _without_ids(value)
+    return json.dumps(shown, indent=2, ensure_ascii=False)
+
+
+def secrets(settings: Settings) -> tuple[str, ...]:
+    """Every secret value in force, the longest first, so that whoever masks them needs no order of its own."""
+    found = {settings.matrix.password, settings.matrix.access_token, settings.semaphore.api_token}
+    for address in (settings.matrix.homeserver, settings.semaphore.url, settings.matrix.oidc_redirect_url):
+        parts = keys.split_url(address)
+        found.add((parts.password if parts else "") or "")
+    return tuple(sorted(found - {""}, key=lambda secret: (-len(secret), secret)))
+
+
+def missing_keys(settings: Settings) -> tuple[str, ...]:
+    """What must be set before the bot can run, each as a sentence."""
+    matrix, semaphore = settings.matrix, settings.semaphore
+    needs = (
+        (matrix.homeserver, "Set matrix.homeserver: the address of the bot's homeserver."),
+        (matrix.user_id, 'Set matrix.user_id: who the bot is, like "@bot:example.org".'),
+        (
+            matrix.password or matrix.auth_type != "password",
+            'Set matrix.password (or matrix.auth_type to "token" and matrix.access_token).',
+        ),
+        (
+            matrix.access_token or matrix.auth_type != "token",
+            'Set matrix.access_token: matrix.auth_type is "token".',
+        ),
+        (semaphore.url, "Set semaphore.url: the address of Semaphore UI."),
+        (semaphore.api_token, "Set semaphore.api_token: made in Semaphore UI, under the user's API tokens."),
+    )
+    return tuple(sentence for is_set, sentence in needs if not is_set)
+
+
+class _Checker:
+    """One check of one document, by one thread. Problems are (line, sentence), so that they come out in file order."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.problems: list[tuple[int, str]] = []
+        self.warnings: list[str] = []
+        self.sections = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+        self.fields = {
+            section: {field.name: field for field in msgspec.structs.fields(struct)}
+            for section, struct in self.sections.items()
+        }
+
+    def settings(self) -> Settings:
+        found: dict[str, Any] = {}
+        for key, value in self.document.data.items():
+            if key in self.sections:
+                found[key] = self._section(key, value)
+            elif key == "_config_version":
+                self._version(value)
+            elif key in keys.WITHOUT_EFFECT:
+                self._no_effect(key, (key,))
+            elif not key.startswith("_") and key != "$schema":
+                self._unknown(None, key)
+        settings = Settings(**found)
+        if not self.problems:
+            self._together(settings)
+        return settings
+
+    def _section(self, section: str, value: object) -> Any:
+        struct = self.sections[section]
+        if value is None:
+            return struct()
+        if not isinstance(value, dict):
+            self._problem((section,), f"{section}: expected an object: {{ … }}, got {name_of_type(value)}")
+            return struct()
+        good: dict[str, Any] = {}
+        for key, item in value.items():
+            name = f"{section}.{key}"
+            if key in self.fields[section]:
+                if self._good(section, key, item):
+                    good[key] = _as_kind(item, self.fields[section][key].type)
+            elif name in keys.WITHOUT_EFFECT:
+                self._no_effect(name, (section, key))
+            else:
+                self._unknown(section, key)
+        return struct(**good)
+
+    def _good(self, section: str, key: str, value: object) -> bool:
+        """True when this value counts; null and some empty texts stand for the default."""
+        name, kind, path = f"{section}.{key}", self.fields[section][key].type, (section, key)
+        if value is None:
+            return False
+        if name in keys.EMPTY_IS_DEFAULT and isinstance(value, str) and not value.strip():
+            self._warning(path, f"{name} is empty: {json.dumps(self.fields[section][key].default)} is used")
+            return False
+        if path in self.document.swallowed:
+            self._warning(path, f"{name} has no quotes and so takes all of its line, with comma or comment")
+        if typing.get_origin(kind) is tuple:
+            return self._good_list(name, path, value)
+        choices = typing.get_args(kind)
+        if choices:
+            wants = "one of " + ", ".join(json.dumps(choice) for choice in choices)
+            return self._right(name, path, value, isinstance(value, str) and value in choices, wants)
+        if not self._right(name, path, value, _is_kind(value, kind), _EXPECTED[kind]):
+            return False
+        rule = keys.RULES.get(name, keys.PLAIN)
+        return self._right(name, path, value, rule.holds(typing.cast("str | float", value)), rule.wants)
+
+    def _good_list(self, name: str, path: KeyPath, value: object) -> bool:
+        rule = keys.RULES.get(name, keys.PLAIN)
+        if not isinstance(value, list):
+            return self._right(name, path, value, False, f"a list of {rule.wants}")
+        verdicts = [
+            self._right(name, (*path, index), item, isinstance(item, str) and rule.holds(item), rule.wants)
+            for index, item in enumerate(value)
+        ]
+        return all(verdicts)
+
+    def _right(self, name: str, path: KeyPath, value: object, right: bool, wants: str) -> bool:
+        if not right:
+            self._problem(path, f"{name}: expected {wants}, got {_got(name, value)}")
+        return right
+
+    def _unknown(self, section: str | None, key: str) -> None:
+        name, path = (key, (key,)) if section is None else (f"{section}.{key}", (section, key))
+        near = self._nearest(section, key)
+        hint = f" (did you mean {near}?)" if near else ""
+        self._problem(path, f"unknown key {_clean(name)}{hint}")
+
+    def _nearest(self, section: str | None, key: str) -> str | None:
+        own = list(self.sections) if section is None else list(self.fields[section])
+        elsewhere = [f"{other}.{key}" for other in self.sections if other != section and key in self.fields[other]]
+        if elsewhere:
+            return elsewhere[0]
+        near = difflib.get_close_matches(key[:100].lower(), own, n=1)
+        if near or section is not None:
+            return near[0] if near else None
+        places = {name: f"{other}.{name}" for other in self.sections for name in self.fields[other]}
+        far = difflib.get_close_matches(key[:100].lower(), list(places), n=1)
+        return places[far[0]] if far else None
+
+    def _version(self, value: object) -> None:
+        path = ("_config_version",)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            self._problem(path, f"_config_version: expected a whole number from 1 to {CONFIG_VERSION}")
+        elif value > CONFIG_VERSION:
+            self._warning(path, f"_config_version {value} is newer than {CONFIG_VERSION}, the newest known here")
+
+    def _together(self, settings: Settings) -> None:
+        """What is fine key by key and yet odd taken together."""
+        semaphore, bot = settings.semaphore, settings.bot
+        if semaphore.ssl_client_key and not semaphore.ssl_client_cert:
+            path = ("semaphore", "ssl_client_key")
+            self._warning(path, "semaphore.ssl_client_key has no effect without semaphore.ssl_client_cert")
+        if not semaphore.ssl_verify and semaphore.ssl_ca_cert:
+            path = ("semaphore", "ssl_ca_cert")
+            self._warning(path, "semaphore.ssl_ca_cert has no effect while semaphore.ssl_verify is false")
+        if bot.hard_limit_seconds <= bot.soft_limit_seconds:
+            path = ("bot", "hard_limit_seconds")
+            self._warning(
+                path, "bot.hard_limit_seconds is not above bot.soft_limit_seconds: no job says that it still works"
+            )
+
+    def _no_effect(self, name: str, path: KeyPath) -> None:
+        self._warning(path, f"{name} has no effect here: {keys.WITHOUT_EFFECT[name]}")
+
+    def _problem(self, path: KeyPath, sentence: str) -> None:
+        line = self.document.line_of(path)
+        self.problems.append((line or 0, f"{self._place(line)}: {sentence}"))
+
+    def _warning(self, path: KeyPath, sentence: str) -> None:
+        self.warnings.append(f"{self._place(self.document.line_of(path))}: {sentence}")
+
+    def _place(self, line: int | None) -> str:
+        return self.document.path if line is None else f"{self.document.path} line {line}"
+
+
+def _is_kind(value: object, kind: object) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is kind
+
+
+def _as_kind(value: Any, kind: object) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    return float(value) if kind is float else value
+
+
+def _got(name: str, value: object) -> str:
+    """What stands there, as a message may say it: never a secret, never long."""
+    if not isinstance(value, str | int | float) or name in keys.UNSHOWN:
+        return name_of_type(value) if not isinstance(value, str) or value else "an empty text"
+    text = json.dumps(value, ensure_ascii=False)
+    return _clean(text if len(text) <= 60 else text[:59] + "…")
+
+
+def _clean(text: str) -> str:
+    text = text if len(text) <= 80 else text[:79] + "…"
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def _bad_options(option: str, values: Iterable[str], rule: keys.Rule) -> list[str]:
+    return [
+        f"option {option}: expected {rule.wants}, got {_got(option, item)}" for item in values if not rule.holds(item)
+    ]
+
+
+def _without_ids(item: str) -> str:
+    kinds = {"@": "[user]", "!": "[room]", "#": "[room]"}
+    return kinds.get(item[:1], item)
+
+
+def _masked_url(address: str, *, hide_host: bool) -> str:
+    parts = keys.split_url(address)
+    if parts is None:
+        return address
+    user, at, host = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    user = f"{name}:{MASK}" if colon else name
+    return parts._replace(netloc="[host]" if hide_host else f"{user}{at}{host}").geturl()

@@ -1,0 +1,56 @@
+"""The gate that secrets do not pass: everything for rooms, logs and screens goes through it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+
+MASK: Final = "********"
+_PATTERNS: Final = (
+    re.compile(r"(?i)(bearer\s+)[a-z0-9._~+/=-]{8,}"),
+    re.compile(r"(?i)((?:access_token|api_token|password|passwd|secret)[\"']?\s*[=:]\s*[\"']?)[^\s\"',&}]{4,}"),
+    re.compile(r"()\bsyt_[A-Za-z0-9_]{10,}"),
+    re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----"),
+)
+_IDENTIFIERS: Final = (
+    re.compile(r"@[a-z0-9._=/+-]+:[A-Za-z0-9.:-]+"),
+    re.compile(r"![A-Za-z0-9_-]{10,}(?::[A-Za-z0-9.:-]+)?"),
+    re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b"),
+)
+
+
+class Redactor:
+    """Replaces known secrets (asked for anew each time, so that a reloaded file counts) and well-known forms."""
+
+    def __init__(self, secrets: Callable[[], Iterable[str]], *, identifiers: bool = False) -> None:
+        self._secrets = secrets
+        self._identifiers = identifiers
+
+    def clean(self, value: str) -> str:
+        """The text without secrets."""
+        for secret in self._secrets():
+            if len(secret) >= 4:
+                value = value.replace(secret, MASK)
+        for pattern in _PATTERNS:
+            value = pattern.sub(rf"\1{MASK}", value)
+        return value
+
+    def clean_for_log(self, value: str) -> str:
+        """Also without names of people, rooms and addresses, when that was asked for (`-R`)."""
+        value = self.clean(value)
+        for pattern in _IDENTIFIERS if self._identifiers else ():
+            value = pattern.sub("[redacted]", value)
+        return value
+
+
+class RedactingFormatter(logging.Formatter):
+    """Formats a log record, with its traceback, and then takes the secrets out."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(threadName)-10s %(name)s: %(message)s")
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redactor.clean_for_log(super().format(record))

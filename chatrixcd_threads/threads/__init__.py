@@ -1,0 +1,1 @@
+"""Threads, lanes and their supervisor. Knows nothing of Matrix or Semaphore; the only place that makes threads."""

@@ -1,0 +1,24 @@
+"""What a thread is doing right now: stacks for the log when a beat is late or a job is stuck."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import threading
+import traceback
+
+
+def stack_of(ident: int | None) -> str:
+    """The stack of one thread as text, innermost call last. Empty when it has ended."""
+    frame = sys._current_frames().get(ident) if ident is not None else None
+    return "".join(traceback.format_stack(frame)) if frame is not None else ""
+
+
+def all_stacks() -> str:
+    """Every thread with its name and stack: the deadlock report."""
+    return "\n".join(f"--- {thread.name} ---\n{stack_of(thread.ident)}" for thread in threading.enumerate())
+
+
+def new_code() -> str:
+    """A short code that is answered to a person and written into the log, so that the line can be found."""
+    return "E-" + secrets.token_hex(3)
