@@ -49,7 +49,7 @@ def put(
         "INSERT INTO outbox (slot, room_id, priority, content, file) VALUES (?, ?, ?, ?, ?) ON CONFLICT (slot) DO UPDATE SET"
         " content = excluded.content, version = version + 1, priority = excluded.priority, file = excluded.file"
         " WHERE content <> excluded.content",
-        (slot, room_id, json.dumps(content, ensure_ascii=False), priority, file),
+        (slot, room_id, priority, json.dumps(content, ensure_ascii=False), file),
     )
 
 
