@@ -73,7 +73,7 @@ def finished(venv: Path, wanted: str) -> bool:
             return False
     except OSError:
         return False
-    check = [str(venv / "bin" / "python"), "-I", "-c", "import nio"]
+    check = [str(venv / "bin" / "python"), "-I", "-c", "pass"]
     return subprocess.run(check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
@@ -105,7 +105,9 @@ def make(venv: Path, extra: str, wanted: str, source: Path) -> None:
     say(f"Preparing {venv} (once; a few minutes at most)")
     start = time.monotonic()
     run([sys.executable, "-I", "-m", "venv", str(venv)], "making the environment", start, log)
-    run([*pip, "install", "--progress-bar", "off", "-e", f"{source}[{extra}]"], "installing", start, log)
+    run(
+        [*pip, "install", "--no-compile", "--progress-bar", "off", "-e", f"{source}[{extra}]"], "installing", start, log
+    )
     run([python, "-I", "-m", "compileall", "-q", "-j", "0", str(venv / "lib")], "compiling", start, log, must=False)
     (venv / MARKER).write_text(wanted, "utf-8")
     say(f"Prepared in {time.monotonic() - start:.0f} s")

@@ -115,7 +115,7 @@ def describe(pid: int, ports: dict[str, str]) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(OSError):
-                target = os.readlink(entry)
+                target = str(entry.readlink())
                 if target.startswith("socket:[") and target[8:-1] in ports:
                     held.add(ports[target[8:-1]])
     listens = f", listening on port {', '.join(sorted(held))}" if held else ""

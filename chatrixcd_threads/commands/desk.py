@@ -39,6 +39,7 @@ UNREADABLE_SENTENCE = (
     "🔑 I could not decrypt your message: it was encrypted before your client knew this device of mine. "
     "If it was a command, please send it again; the next one will work."
 )
+FLOOD_SENTENCE = "🐢 You are faster than I am. I keep all your commands and answer them one after the other."
 NUDGE_SENTENCE = (
     "I did not take that as an answer, because something else was said after my question. "
     "React to the question with 👍 or 👎, or reply to it with yes or no."
@@ -93,6 +94,14 @@ class Desk:
         log.error("%s: handling of %s was given up", code, event.event_id)
         sentence = f"⌛ I gave up on this after waiting too long (code {code}). Look at Semaphore before you try again."
         self._commit(event, self._tools(), [self._says(event, text(sentence))])
+
+    def flooded(self, event: Incoming) -> None:
+        """A person is faster than their lane: one notice for the whole flood, and nothing is lost."""
+        where = Where(f"flood:{event.event_id}", event.room_id, event.thread, event.event_id)
+        tools = self._tools()
+        with tools.journal.write() as tx:
+            self._poster.post(tx, where, text(FLOOD_SENTENCE))
+        self._wake()
 
     def expire(self, question: Question) -> None:
         """A question was not answered in time: its message says so from now on."""

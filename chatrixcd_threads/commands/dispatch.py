@@ -48,7 +48,6 @@ class Dispatch(Service):
         self._handed = 0
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
-        self._left.clear()
         for event in inbox.unanswered(self._journal.read(), after=self._handed):
             self._give(event)  # what an earlier life accepted and did not finish
         while not stop.is_set():
@@ -107,13 +106,15 @@ class Dispatch(Service):
             case _:
                 return  # Stop, or an event that start-up already found in the journal
 
-    def _give(self, event: Incoming) -> None:
+    def _give(self, event: Incoming, *, again: bool = False) -> None:
         self._handed = max(self._handed, event.seq)
         key = (event.room_id, event.sender)
         if key in self._left:
             return
         if not self._lanes.submit(Job(key, f"{event.kind} {event.event_id}", lambda: self._desk.handle(event), event)):
             self._left[key] = event.seq - 1
+            if not again:
+                self._desk.flooded(event)
             log.warning("%s is faster than I am in %s: the rest waits in the journal", event.sender, event.room_id)
 
     def _refill(self, key: tuple[str, str]) -> None:
@@ -121,7 +122,7 @@ class Dispatch(Service):
         if after is None:
             return
         for event in inbox.unanswered(self._journal.read(), after=after, lane=key):
-            self._give(event)
+            self._give(event, again=True)
 
     def _expire(self) -> None:
         for question in questions.expired(self._journal.read(), self._now()):

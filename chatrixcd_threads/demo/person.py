@@ -591,8 +591,9 @@ class Person:
 
     async def _end(self) -> None:
         if self._sync_task is not None:
-            self._sync_task.cancel()
-            await asyncio.gather(self._sync_task, return_exceptions=True)
+            while not self._sync_task.done():
+                self._sync_task.cancel()
+                await asyncio.wait({self._sync_task}, timeout=0.5)
         if self._http is not None:
             await self._http.close()
         if self.client is not None:
@@ -602,7 +603,7 @@ class Person:
 
     async def _sync_for_ever(self) -> None:
         pause = 0.1
-        while True:
+        while not self._closed:
             try:
                 await self._sync_once()
                 pause = 0.1
@@ -614,15 +615,13 @@ class Person:
 
     async def _sync_once(self) -> None:
         first = self._since is None
-        response = await asyncio.wait_for(
-            self.client.sync(
+        async with asyncio.timeout(120):  # not wait_for: in Python 3.11 that can swallow a cancellation
+            response = await self.client.sync(
                 timeout=0 if first else _LONG_POLL_MS,
                 sync_filter=_FILTER,
                 since=self._since,
                 full_state=True if first else None,
-            ),
-            120,
-        )
+            )
         if not isinstance(response, nio.SyncResponse):
             raise MatrixError(0, {"error": f"sync: {response}"})
         batches = []

@@ -31,4 +31,4 @@ class Backoff:
         """Seconds to wait after one more failure; never less than the server asked for."""
         self._failures += 1
         bound = min(LONGEST, FIRST * 2 ** min(self._failures - 1, 10))
-        return max(asked, bound * self._rng.uniform(0.5, 1.0))
+        return max(asked, float(bound * self._rng.uniform(0.5, 1.0)))

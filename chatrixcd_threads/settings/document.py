@@ -148,7 +148,7 @@ def _own_words(message: str) -> str:
     return message.replace("%r", "character").strip()
 
 
-class _Stop(Exception):  # noqa: N818 - never leaves this module
+class _Stop(Exception):
     """Where and why reading stopped."""
 
     def __init__(self, reason: str, at: int) -> None:

@@ -143,8 +143,11 @@ def test_a_taken_port_is_named() -> None:
 
 
 def test_a_start_that_fails_says_what_synapse_said(tmp_path: Path) -> None:
-    with pytest.raises(HomeserverError, match="Invalid server name"), Homeserver(tmp_path / "hs", extra={"server_name": 5}):
-        pass
+    server = Homeserver(tmp_path / "hs", extra={"server_name": 5})
+
+    with pytest.raises(HomeserverError, match="Invalid server name"):
+        server.start()
+    server.close()
 
 
 def test_it_dies_with_a_killed_parent() -> None:

@@ -1,0 +1,422 @@
+"""Replays a recording against the stand-in and collects what differs."""
+
+import asyncio
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from chatrixcd_threads.demo.semaphore import Standin
+from tests.contract.compare import differences
+from tests.contract.recorded import Line, Recording
+
+PASSWORD = "PASSWORD"
+WAIT = 8.0
+SOFT_WAIT = 1.5
+STEP = 0.01
+ROLES = ("admin", "runner", "guest", "manager", "outsider")
+_NUMBERS = re.compile(r"\d+")
+_TASK_ID = re.compile(r"(/tasks/)(\d+)(?=/|$|\?)")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One difference: the line of the recording, what was asked, what differs."""
+
+    n: int
+    what: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"line {self.n}, {self.what}: {self.text}"
+
+
+@dataclass
+class History:
+    """The frames one client got, by task."""
+
+    updates: dict[int, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    logs: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    closed: bool = False
+
+    def take(self, frame: dict[str, Any]) -> None:
+        """Note a frame."""
+        if frame["type"] == "update":
+            self.updates[frame["task_id"]].append(frame)
+        else:
+            self.logs[frame["task_id"]].add(masked(frame["output"]))
+
+
+def masked(text: str) -> str:
+    """A line of a log with its numbers taken out: ids, process ids and times differ."""
+    return _NUMBERS.sub("N", text)
+
+
+def state(frame: Mapping[str, Any]) -> tuple[str, bool]:
+    """What an `update` says about a task."""
+    return str(frame["status"]), frame["end"] is not None
+
+
+class Replay:
+    """One replay of one recording."""
+
+    def __init__(self, recording: Recording, standin: Standin, replaced: Mapping[str, str]) -> None:
+        self.recording = recording
+        self.standin = standin
+        self.found: list[Found] = []
+        self.replaced = dict(replaced)
+        self.ids: dict[int, int] = {}
+        self.templates: dict[int, int] = {}
+        self.cookie = ""
+        self.second_token = ""
+        self.watch = History()
+        self.sockets: dict[str, History] = {}
+        self.recorded: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        self._session: aiohttp.ClientSession | None = None
+        self._stack = AsyncExitStack()
+        self._frames: list[Line] = []
+        self._watcher = next(iter(recording.watchers()), "")
+
+    # --- the whole
+
+    async def run(self) -> list[Found]:
+        """Replay all lines."""
+        async with self._stack:
+            jar = aiohttp.DummyCookieJar()
+            session = aiohttp.ClientSession(cookie_jar=jar, auto_decompress=False)
+            self._session = await self._stack.enter_async_context(session)
+            if not any(line.event == "close" for line in self.recording.lines):
+                await self._open("admin", self.watch)
+            await self._prepare()
+            for line in self.recording.lines:
+                await self._line(line)
+            await self._final_states()
+        return self.found
+
+    def note(self, line: Line, what: str, text: str) -> None:
+        """Note a difference."""
+        self.found.append(Found(line.n, what, text))
+
+    async def _line(self, line: Line) -> None:
+        if line.kind == "note":
+            if "server killed" in line.data["text"]:
+                await asyncio.to_thread(self.standin.restart)
+                await asyncio.sleep(0)
+                self.watch = History()
+                await self._open("admin", self.watch)
+        elif line.kind == "http":
+            await self._sync(line.sent)
+            await self._http(line)
+        elif line.event in ("open", "refused"):
+            await self._handshake(line)
+        elif line.event == "message":
+            self._frames.append(line)
+        elif line.event == "close":
+            await self._closed(line)
+
+    async def _prepare(self) -> None:
+        """Tasks the scenario finds on the server: one of "Hello", as number 1."""
+        asked = {
+            int(found[2])
+            for line in self.recording.lines
+            if line.kind == "http" and line.response.get("status", 400) < 400
+            for found in [_TASK_ID.search(line.request["path"])]
+            if found
+        }
+        old = sorted(asked - self.recording.posted_tasks())
+        lists = self.recording.name in ("lists",)
+        if not old and not lists:
+            return
+        headers = {"Authorization": f"Bearer {self.standin.token('runner')}"}
+        bodies: list[dict[str, Any]] = [{"template_id": 1, "message": "made before"}]
+        if lists:
+            bodies += [{"template_id": t} for t in (2, 11, 12, 13, 15, 16)]
+            bodies += [{"template_id": 12, "build_task_id": None}, {"template_id": 7, "environment": '{"who":"ada"}'}]
+        made = []
+        for body in bodies:
+            if "build_task_id" in body:
+                body["build_task_id"] = made[2]
+            _, raw, _ = await self._send("POST", "/api/project/1/tasks", headers, json.dumps(body).encode())
+            made.append(json.loads(raw)["id"])
+        for recorded in old:
+            self.ids[recorded] = made[0]
+        await self._until(lambda: all(self._over(task, body) for task, body in zip(made, bodies, strict=True)), WAIT)
+
+    def _over(self, task: int, body: Mapping[str, Any]) -> bool:
+        states = [state(frame) for frame in self.watch.updates[task]]
+        return bool(states) and (states[-1][1] or (body["template_id"] in (15, 16) and "waiting_conf" in states[-1][0]))
+
+    # --- requests
+
+    async def _send(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        assert self._session is not None
+        url = URL(self.standin.url + path.replace("/./", "/"), encoded=True)
+        skip = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+        kept = [name for name in skip if name not in headers]
+        async with self._session.request(
+            method, url, headers=headers, data=body, allow_redirects=False, skip_auto_headers=kept
+        ) as answer:
+            return answer.status, await answer.read(), answer.headers
+
+    def _headers(self, line: Line) -> dict[str, str]:
+        made = {}
+        for name, value in line.request.get("headers", {}).items():
+            made[name] = self._filled(line, value)
+        return made
+
+    def _filled(self, line: Line, text: str) -> str:
+        """Put our own secrets in the place of the masked ones."""
+        who = line.who if line.who in ROLES else "runner"
+        token = self.standin.token(who)
+        pairs = [
+            ("TOKEN_IN_UPPER_CASE", self.standin.token("runner").upper()),
+            ("TOKEN2_8", self.second_token[:8]),
+            ("TOKEN2", self.second_token),
+            ("TOKEN", token),
+            ("COOKIE", self.cookie),
+        ]
+        for mask, value in [*self.replaced.items(), *pairs]:
+            text = text.replace(mask, value)
+        return text
+
+    def _path(self, line: Line) -> str:
+        text = self._filled(line, line.request["path"])
+        return _TASK_ID.sub(lambda m: m[1] + str(self.ids.get(int(m[2]), int(m[2]))), text)
+
+    def _body(self, line: Line) -> bytes | None:
+        if "raw" in line.request:
+            return str(line.request["raw"]).encode()
+        body = line.request.get("body")
+        if body is None:
+            return b"" if line.request["method"] in ("POST", "PUT") else None
+        text = self._filled(line, json.dumps(body))
+        value = json.loads(text)
+        if isinstance(value, dict) and value.get("build_task_id") in self.ids:
+            value["build_task_id"] = self.ids[value["build_task_id"]]
+        return json.dumps(value).encode()
+
+    async def _http(self, line: Line) -> None:
+        what = f"{line.who or 'header'} {line.request['method']} {line.request['path']}"
+        polled = line.polled_task()
+        if polled is not None:
+            await self._poll(line, what, polled)
+            return
+        try:
+            status, raw, headers = await self._send(
+                line.request["method"], self._path(line), self._headers(line), self._body(line)
+            )
+        except aiohttp.ClientError as error:
+            if line.response.get("error") != "ConnectionError":
+                self.note(line, what, f"no answer: {error!r}")
+            return
+        if "error" in line.response:
+            self.note(line, what, f"{line.response['error']} was recorded, we answer {status}")
+            return
+        self._learn(line, status, raw, headers)
+        self._compare(line, what, status, raw, headers)
+
+    def _compare(self, line: Line, what: str, status: int, raw: bytes, headers: Mapping[str, str]) -> None:
+        theirs = line.response
+        if status != theirs["status"]:
+            self.note(line, what, f"status {theirs['status']} was recorded, we answer {status}")
+            return
+        for name in ("Content-Type", "Location", "X-Content-Type-Options", "Sec-Websocket-Version"):
+            if (theirs.get("headers") or {}).get(name) != headers.get(name):
+                text = f"header {name}: {(theirs.get('headers') or {}).get(name)!r}, we answer {headers.get(name)!r}"
+                self.note(line, what, text)
+        if theirs.get("same_as_before"):
+            return
+        recorded, ours = theirs.get("body"), _parsed(raw)
+        if isinstance(recorded, str) and not _cut(recorded):
+            if len(recorded) < 200 and recorded != ours and "/raw_output" not in what:
+                self.note(line, what, f"body {recorded!r} was recorded, we answer {str(ours)[:120]!r}")
+            return
+        for text in differences(recorded, ours):
+            self.note(line, what, text)
+        if line.request["path"].endswith("/output") and isinstance(recorded, list):
+            self._output(line, what, recorded, ours)
+
+    def _output(self, line: Line, what: str, recorded: list[Any], ours: Any) -> None:
+        """Each recorded line of a shell job must be among ours, its numbers taken out."""
+        found = _TASK_ID.search(line.request["path"])
+        if found is None or not self._is_shell(int(found[2])):
+            return
+        mine = {masked(row["output"]) for row in ours}
+        for row in recorded:
+            if "output" in row and not _cut(row["output"]) and masked(row["output"]) not in mine:
+                self.note(line, what, f"output without {row['output']!r}")
+
+    def _is_shell(self, recorded_id: int) -> bool:
+        return self.templates.get(recorded_id) not in (None, 6, 7, 8, 9, 10, 20, 23, 24, 27)
+
+    def _learn(self, line: Line, status: int, raw: bytes, headers: Mapping[str, str]) -> None:
+        """Ids and secrets our server has made."""
+        if line.request["method"] != "POST" or status >= 300:
+            return
+        theirs, ours, path = line.response.get("body"), _parsed(raw), line.request["path"]
+        if path == "/api/auth/login":
+            self.cookie = headers.get("Set-Cookie", "").partition(";")[0].removeprefix("semaphore=")
+        if not isinstance(theirs, dict) or not isinstance(ours, dict):
+            return
+        if path.endswith("/tasks") and "id" in theirs:
+            self.ids[theirs["id"]] = ours["id"]
+            self.templates[theirs["id"]] = ours["template_id"]
+        elif path.endswith("/aliases"):
+            mask, value = theirs["url"].rpartition("/")[2], ours["url"].rpartition("/")[2]
+            self.replaced = {mask: value, **self.replaced}
+            self.replaced = dict(sorted(self.replaced.items(), key=lambda pair: -len(pair[0])))
+        elif path.endswith("/user/tokens"):
+            self.second_token = ours["id"]
+
+    async def _poll(self, line: Line, what: str, recorded_id: int) -> None:
+        """Repeat the GET until our state is the recorded one, or has gone past it."""
+        body = line.response["body"]
+        wanted = (body["status"], body.get("end") is not None)
+        task = self.ids.get(recorded_id, recorded_id)
+        end = asyncio.get_running_loop().time() + WAIT
+        while True:
+            status, raw, headers = await self._send("GET", self._path(line), self._headers(line), None)
+            ours = _parsed(raw)
+            if status != line.response["status"] or not isinstance(ours, dict):
+                self._compare(line, what, status, raw, headers)
+                return
+            now = (ours["status"], ours.get("end") is not None)
+            if now == wanted:
+                self._compare(line, what, status, raw, headers)
+                return
+            if wanted in [state(frame) for frame in self.watch.updates[task][:-1]]:
+                return
+            if asyncio.get_running_loop().time() > end:
+                self.note(line, what, f"state {wanted} was recorded, ours stays {now}")
+                return
+            await asyncio.sleep(STEP)
+
+    # --- websockets
+
+    def _ws_headers(self, who: str) -> dict[str, str]:
+        if "cookie" in who:
+            more = {"Origin": "http://elsewhere.example"} if "origin" in who else {}
+            return {"Cookie": f"semaphore={self.cookie}", **more}
+        if who == "nobody":
+            return {}
+        role = next((role for role in ROLES if role in who), "runner")
+        return {"Authorization": f"Bearer {self.standin.token(role)}"}
+
+    async def _open(self, who: str, history: History) -> None:
+        assert self._session is not None
+        if "cookie" in who and not self.cookie:
+            body = json.dumps({"auth": "chatops", "password": PASSWORD}).encode()
+            _, _, headers = await self._send("POST", "/api/auth/login", {}, body)
+            self.cookie = headers.get("Set-Cookie", "").partition(";")[0].removeprefix("semaphore=")
+        socket = await self._session.ws_connect(
+            self.standin.url + "/api/ws", headers=self._ws_headers(who), max_msg_size=0
+        )
+        reader = asyncio.ensure_future(_read(socket, history))
+        self._stack.push_async_callback(_end, socket, reader)
+        if who == "loud":
+            await socket.send_str("x" * 600)
+
+    async def _handshake(self, line: Line) -> None:
+        history = self.sockets[line.who] = History()
+        try:
+            await self._open(line.who, history)
+        except aiohttp.WSServerHandshakeError as error:
+            if line.event == "open" or error.status != line.data["data"]["status"]:
+                self.note(line, "websocket", f"{line.data['data']} was recorded, we answer {error.status}")
+            return
+        if line.event == "refused":
+            self.note(line, "websocket", "a refusal was recorded, ours was opened")
+
+    async def _closed(self, line: Line) -> None:
+        history = self.sockets.get(line.who)
+        if history is not None and not await self._until(lambda: history.closed, WAIT):
+            self.note(line, "websocket", f"{line.who}: an end was recorded, ours stays open")
+
+    async def _sync(self, moment: float) -> None:
+        """Wait until our server has come as far as the recorded one had when this request went out."""
+        due, self._frames = (
+            [line for line in self._frames if line.t <= moment],
+            [line for line in self._frames if line.t > moment],
+        )
+        for line in due:
+            frame = line.frame
+            if line.who != self._watcher or frame["task_id"] not in self.ids:
+                if line.who == self._watcher and frame["type"] == "update":
+                    self.recorded[frame["task_id"]].append(frame)
+                continue
+            task = self.ids[frame["task_id"]]
+            if frame["type"] == "update":
+                self.recorded[frame["task_id"]].append(frame)
+                count = len(self.recorded[frame["task_id"]])
+                updates = self.watch.updates
+                await self._until(lambda t=task, c=count: len(updates[t]) >= c, SOFT_WAIT)  # type: ignore[misc]
+        last = {line.frame["task_id"]: line.frame for line in due if line.frame["type"] == "log"}
+        for recorded_id, frame in last.items():
+            if recorded_id in self.ids and self._is_shell(recorded_id):
+                task, text = self.ids[recorded_id], masked(frame["output"])
+                logs = self.watch.logs
+                await self._until(lambda t=task, x=text: x in logs[t], SOFT_WAIT)  # type: ignore[misc]
+
+    async def _until(self, true: Callable[[], bool], seconds: float) -> bool:
+        end = asyncio.get_running_loop().time() + seconds
+        while not true():
+            if asyncio.get_running_loop().time() > end:
+                return False
+            await asyncio.sleep(STEP)
+        return True
+
+    async def _final_states(self) -> None:
+        """The order of the states of every task must be the recorded one."""
+        if any(line.event == "close" for line in self.recording.lines):
+            return
+        await self._sync(float("inf"))
+        for recorded_id, frames in self.recorded.items():
+            if recorded_id not in self.ids:
+                continue
+            task = self.ids[recorded_id]
+            theirs = [state(frame) for frame in frames]
+            await self._until(lambda t=task, c=len(theirs): len(self.watch.updates[t]) >= c, SOFT_WAIT)  # type: ignore[misc]
+            ours = [state(frame) for frame in self.watch.updates[task]][: len(theirs)]
+            if theirs != ours:
+                self.found.append(Found(0, f"states of task {recorded_id}", f"{_short(theirs)}, ours {_short(ours)}"))
+            for one, other in zip(frames, self.watch.updates[task], strict=False):
+                for text in differences(one, other, "frame") if state(one) == state(other) else ():
+                    self.found.append(Found(0, f"frame of task {recorded_id}", text))
+
+
+def _short(states: list[tuple[str, bool]]) -> str:
+    return " ".join(status + ("+end" if end else "") for status, end in states)
+
+
+def _parsed(raw: bytes) -> Any:
+    text = raw.decode("utf-8", "replace")
+    try:
+        return json.loads(text) if text else ""
+    except ValueError:
+        return text
+
+
+def _cut(text: str) -> bool:
+    return "characters in all, cut]" in text
+
+
+async def _read(socket: aiohttp.ClientWebSocketResponse, history: History) -> None:
+    async for message in socket:
+        if message.type is aiohttp.WSMsgType.TEXT:
+            history.take(json.loads(message.data))
+    history.closed = True
+
+
+async def _end(socket: aiohttp.ClientWebSocketResponse, reader: "asyncio.Future[None]") -> None:
+    reader.cancel()
+    await asyncio.gather(reader, return_exceptions=True)
+    await socket.close()
+
