@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from markdown_it import MarkdownIt
 
+_BLOCK_ENDS: Final = ("</table>", "</ul>", "</pre>")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -82,8 +83,15 @@ def join(parts: Iterable[Text | str], between: Text | str) -> Text:
 
 
 def lines(*parts: Text | str) -> Text:
-    """One part a line; empty parts are left out."""
-    return join([p for p in (text(part) for part in parts) if p], "\n")
+    """One part a line; empty parts are left out. Lists, tables and output bring their own line breaks."""
+    result = Text()
+    for part in (text(each) for each in parts):
+        if part and result:
+            plain = "" if part.plain.startswith("\n") or result.plain.endswith("\n") else "\n"
+            marked = "" if part.plain.startswith("\n") or result.html.endswith(_BLOCK_ENDS) else "<br>"
+            result += Text(plain, marked)
+        result += part
+    return result
 
 
 def bullets(items: Iterable[Text | str]) -> Text:

@@ -25,7 +25,7 @@ from chatrixcd_threads.text.markup import bold, code, lines, person, text
     deed="start tasks",
     args=(
         Arg("project", "number or name; may be left out when there is only one"),
-        Arg("template", "number or name; may be left out when there is only one"),
+        Arg("template", "number or name; may be left out when there is only one", rest=True),
     ),
 )
 def run(call: Call) -> Ask:

@@ -13,7 +13,7 @@ from chatrixcd_threads.text.markup import bold, code, lines, table, text
     "templates",
     "lists the templates of a project",
     example="templates 1",
-    args=(Arg("project", "number or name; may be left out when there is only one"),),
+    args=(Arg("project", "number or name; may be left out when there is only one", rest=True),),
 )
 def templates(call: Call) -> Reply:
     """With the result of each template's last task."""

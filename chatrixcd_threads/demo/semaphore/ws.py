@@ -13,7 +13,7 @@ from chatrixcd_threads.demo.semaphore.store import Row
 LARGEST_CLIENT_FRAME = 512
 
 
-@dataclass
+@dataclass(eq=False)
 class _Client:
     user_id: int
     request: web.Request
