@@ -7,6 +7,7 @@ hold up the others for longer than one call's total deadline.
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from chatrixcd_threads.threads.service import Service
 log = logging.getLogger("chatrixcd.follower")
 
 LONGEST_PAUSE = 60.0
+BELIEVED_AFTER = 3  # rounds: a membership or a proxy may be wrong for a moment
 GONE = "gone"  # our word for a task that Semaphore does not know any more
 
 
@@ -42,8 +44,9 @@ class Follower(Service):
         self._journal, self._semaphore, self._poll = journal, semaphore, poll_seconds
         self._seen, self._clock = seen, clock
         self._wake = threading.Event()
+        self._again: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._reported: dict[int, str] = {}
-        self._again: dict[int, float] = {}  # follow id -> when a refused report is made again
+        self._absent: dict[int, int] = {}  # follow id -> rounds in a row in which Semaphore did not know the task
         self._failures = 0
 
     def look_now(self) -> None:
@@ -63,6 +66,8 @@ class Follower(Service):
 
     def look(self, stop: threading.Event, beat: Callable[[], None]) -> bool:
         """One round over all followed tasks. False when there are none."""
+        while not self._again.empty():
+            self._reported.pop(self._again.get(), None)
         follows = launches.followed(self._journal.read())
         for follow in follows:
             if stop.is_set():
@@ -73,14 +78,18 @@ class Follower(Service):
         return bool(follows)
 
     def again(self, follow_id: int) -> None:
-        """A report could not be finished: make it once more at a later round."""
-        self._reported.pop(follow_id, None)
+        """A report could not be finished: the next round makes it once more. From any thread."""
+        self._again.put(follow_id)
 
     def _check(self, follow: Follow) -> None:
         try:
             task = self._semaphore().task(follow.project_id, follow.task_id)
             status, over = task.status, task.finished
+            self._absent.pop(follow.id, None)
         except Missing:
+            self._absent[follow.id] = self._absent.get(follow.id, 0) + 1
+            if self._absent[follow.id] < BELIEVED_AFTER:
+                return
             status, over = GONE, True
         except SemaphoreError as error:
             self._failures += 1
