@@ -6,6 +6,7 @@ the Python, the place of the checkout. Anything else is made anew, under a lock 
 """
 
 import fcntl
+import functools
 import hashlib
 import importlib.util
 import os
@@ -90,7 +91,7 @@ def source_to_install(cache: Path, inside: bool) -> Path:
     return stand_in
 
 
-def make(venv: Path, extra: str, wanted: str, source: Path) -> None:
+def make(venv: Path, extra: str, wanted: str, source: Path, lock: int) -> None:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
         raise Lacking(
@@ -104,21 +105,30 @@ def make(venv: Path, extra: str, wanted: str, source: Path) -> None:
     pip = [python, "-I", "-m", "pip", "--disable-pip-version-check", "--no-input"]
     say(f"Preparing {venv} (once; a few minutes at most)")
     start = time.monotonic()
-    run([sys.executable, "-I", "-m", "venv", str(venv)], "making the environment", start, log)
-    run(
-        [*pip, "install", "--no-compile", "--progress-bar", "off", "-e", f"{source}[{extra}]"], "installing", start, log
-    )
-    run([python, "-I", "-m", "compileall", "-q", "-j", "0", str(venv / "lib")], "compiling", start, log, must=False)
+    step = functools.partial(run, start=start, log=log, lock=lock)
+    step([sys.executable, "-I", "-m", "venv", str(venv)], "making the environment")
+    step([*pip, "install", "--no-compile", "--progress-bar", "off", "-e", f"{source}[{extra}]"], "installing")
+    step([python, "-I", "-m", "compileall", "-q", "-j", "0", str(venv / "lib")], "compiling", must=False)
     (venv / MARKER).write_text(wanted, "utf-8")
     say(f"Prepared in {time.monotonic() - start:.0f} s")
 
 
-def run(command: list[str], what: str, start: float, log: Path, *, must: bool = True) -> None:
-    """Run a command with its output in the log, and say every few seconds how far it is."""
+def run(command: list[str], what: str, *, start: float, log: Path, lock: int, must: bool = True) -> None:
+    """Run a command with its output in the log, and say every few seconds how far it is.
+
+    It holds the lock as well: if this process is killed, nobody else starts while the command still writes.
+    """
     environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
     with log.open("ab") as output:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd="/"
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd="/",
+            pass_fds=(lock,),
+            start_new_session=True,
         )
     try:
         while True:
@@ -126,9 +136,10 @@ def run(command: list[str], what: str, start: float, log: Path, *, must: bool = 
                 status = child.wait(EVERY)
                 break
             except subprocess.TimeoutExpired:
-                say(f"  {what}, {time.monotonic() - start:.0f} s: {last_line(log)}")
+                detail = f": {last_line(log)}" if what == "installing" else ""
+                say(f"  {what}, {time.monotonic() - start:.0f} s{detail}")
     except BaseException:
-        child.kill()
+        os.killpg(child.pid, signal.SIGKILL)
         child.wait()
         raise
     if status and must:
@@ -168,7 +179,7 @@ def main() -> None:
                 say(f"Another run prepares an environment in {cache}; waiting for it.")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if not finished(venv, wanted):
-                make(venv, extra, wanted, source_to_install(cache, inside))
+                make(venv, extra, wanted, source_to_install(cache, inside), lock.fileno())
     print(venv / "bin" / "python")
 
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chatrixcd_threads.errors import NotAllowed
-from chatrixcd_threads.settings.model import BotSettings
-
-EVERYBODY = "*"
+from chatrixcd_threads.settings.model import EVERYBODY, BotSettings
 
 
 class Right(StrEnum):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
+import secrets as random_secrets
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,11 +14,16 @@ from typing import Any
 
 import msgspec
 
+from chatrixcd_threads.errors import ConfigError
 from chatrixcd_threads.settings import keys
-from chatrixcd_threads.settings.document import BadFileError, Document, KeyPath, name_of_type, parse, read
-from chatrixcd_threads.settings.model import CONFIG_VERSION, Settings
+from chatrixcd_threads.settings.document import BadFileError, Document, KeyPath, name_of_type
+from chatrixcd_threads.settings.hot import HotFile, Kind
+from chatrixcd_threads.settings.manager import FileManager
+from chatrixcd_threads.settings.model import CONFIG_VERSION, EVERYBODY, Settings
+from chatrixcd_threads.threads.rwlock import RWLock
 
 MASK = "********"
+_SALT = random_secrets.token_bytes(32)  # shows that a secret changed, and nothing about it
 
 _EXPECTED: Mapping[object, str] = {bool: "true or false", str: "a text", int: "a whole number", float: "a number"}
 
@@ -30,76 +37,105 @@ class Overrides:
     no_greetings: bool = False
 
 
-@dataclass(frozen=True)
-class _State:
-    settings: Settings
-    warnings: tuple[str, ...]
-    missing: bool
-
-
-class Config:
-    """The settings in force. Any thread reads `now`; `load` belongs to one thread at a time and swaps one reference."""
+class Config(FileManager[Settings]):
+    """The settings in force. Any thread reads `now`; the rest belongs to one thread at a time."""
 
     def __init__(
         self,
         path: str | Path = "config.json",
+        auto_reload: bool = False,
         *,
         must_exist: bool = False,
         overrides: Overrides = Overrides(),
+        lock: RWLock | None = None,
     ) -> None:
         self.path = Path(path)
-        self._must_exist = must_exist
-        self._overrides = overrides
-        self._state = self._read()
+        kind = Kind(
+            check=lambda document: _with_overrides(check(document), overrides),
+            defaults=_overridden(Settings(), overrides),
+            shown=shown,
+            danger=danger,
+        )
+        hot = HotFile(self.path, kind, lock=lock)
+        hot.load(must_exist=must_exist)
+        super().__init__(hot, auto_reload)
 
     @property
     def now(self) -> Settings:
         """The settings in force. Take them once per job and keep them."""
-        return self._state.settings
+        return self.hot.now
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was accepted, but will not do what its writer may think."""
-        return self._state.warnings
+        return self.hot.version.warnings
 
     @property
     def missing(self) -> bool:
         """True when there is no file and the defaults are in force."""
-        return self._state.missing
+        return self.hot.version.text is None
+
+    @property
+    def error(self) -> ConfigError | None:
+        """What is wrong with the file now, while an older version is in force."""
+        return self.hot.error
 
     def load(self) -> Settings:
-        """Read the file anew. On ConfigError the settings in force stay; so they do when the file has gone away."""
-        state = self._read(must_exist=self._must_exist or not self._state.missing)
-        self._state = state
-        return state.settings
+        """Reads the file anew, whatever its fingerprint. On ConfigError the settings in force stay."""
+        self.hot.check_for_changes(force=True)
+        if self.hot.error is not None and not (self.missing and not self.path.exists()):
+            raise self.hot.error
+        return self.now
 
-    def _read(self, must_exist: bool | None = None) -> _State:
-        must_exist = self._must_exist if must_exist is None else must_exist
-        try:
-            text = read(self.path)
-        except FileNotFoundError as error:
-            if must_exist:
-                raise BadFileError(str(self.path), (f"{self.path}: there is no such file",)) from error
-            settings, warnings = Settings(), ()
-            return _State(self._overridden(settings), warnings, True)
-        settings, found = check(parse(text, str(self.path)))
-        return _State(self._overridden(settings), found, False)
 
-    def _overridden(self, settings: Settings) -> Settings:
-        extra = self._overrides
-        problems = [
-            *_bad_options("-a", extra.admins, keys.RULES["bot.admin_users"]),
-            *_bad_options("-r", extra.rooms, keys.RULES["bot.allowed_rooms"]),
-        ]
-        if problems:
-            raise BadFileError("command line", tuple(problems))
-        bot = msgspec.structs.replace(
-            settings.bot,
-            admin_users=tuple(dict.fromkeys((*settings.bot.admin_users, *extra.admins))),
-            allowed_rooms=tuple(dict.fromkeys((*settings.bot.allowed_rooms, *extra.rooms))),
-            greetings_enabled=settings.bot.greetings_enabled and not extra.no_greetings,
-        )
-        return msgspec.structs.replace(settings, bot=bot)
+def _with_overrides(
+    checked: tuple[Settings, tuple[str, ...]], overrides: Overrides
+) -> tuple[Settings, tuple[str, ...]]:
+    settings, warnings = checked
+    return _overridden(settings, overrides), warnings
+
+
+def _overridden(settings: Settings, extra: Overrides) -> Settings:
+    problems = [
+        *_bad_options("-a", extra.admins, keys.RULES["bot.admin_users"]),
+        *_bad_options("-r", extra.rooms, keys.RULES["bot.allowed_rooms"]),
+    ]
+    if problems:
+        raise BadFileError("command line", tuple(problems))
+    bot = msgspec.structs.replace(
+        settings.bot,
+        admin_users=tuple(dict.fromkeys((*settings.bot.admin_users, *extra.admins))),
+        allowed_rooms=tuple(dict.fromkeys((*settings.bot.allowed_rooms, *extra.rooms))),
+        greetings_enabled=settings.bot.greetings_enabled and not extra.no_greetings,
+    )
+    return msgspec.structs.replace(settings, bot=bot)
+
+
+def danger(old: Settings, new: Settings) -> str:
+    """Why a change is too dangerous to happen by a slip of the finger; empty when it is not."""
+    if old.bot.admin_users and not new.bot.admin_users:
+        return "nobody would be an admin any more"
+    if EVERYBODY in new.bot.admin_users and EVERYBODY not in old.bot.admin_users:
+        return "everybody would be an admin"
+    if old.bot.allowed_rooms and not new.bot.allowed_rooms:
+        return "the bot would serve in every room it is in"
+    return ""
+
+
+def shown(settings: Settings) -> dict[str, str]:
+    """Key by key as people may see it, secrets masked; a changed secret still shows as changed."""
+    plain = json.loads(show(settings))
+    flat = {
+        f"{section}.{key}": json.dumps(value, ensure_ascii=False)
+        for section, values in plain.items()
+        for key, value in values.items()
+    }
+    for name in keys.SECRETS:
+        section, _, key = name.partition(".")
+        secret = getattr(getattr(settings, section), key)
+        if secret:
+            flat[name] = f"{MASK} ({hashlib.blake2b(secret.encode(), key=_SALT, digest_size=2).hexdigest()})"
+    return flat
 
 
 def check(document: Document) -> tuple[Settings, tuple[str, ...]]:

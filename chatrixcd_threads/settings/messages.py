@@ -11,7 +11,10 @@ from string import Formatter
 from types import MappingProxyType
 
 from chatrixcd_threads.errors import ConfigError
-from chatrixcd_threads.settings.document import BadFileError, Document, KeyPath, name_of_type, parse, read
+from chatrixcd_threads.settings.document import BadFileError, Document, KeyPath, name_of_type
+from chatrixcd_threads.settings.hot import HotFile, Kind
+from chatrixcd_threads.settings.manager import FileManager
+from chatrixcd_threads.threads.rwlock import RWLock
 
 MAX_MESSAGE = 2000
 
@@ -133,8 +136,11 @@ def cut(text: str) -> Pieces:
     return tuple(pieces)
 
 
-class MessageManager:
-    """The texts in force. Any thread may ask for one; `load_messages` belongs to one thread at a time."""
+Messages = Mapping[str, tuple[str, ...]]
+
+
+class MessageManager(FileManager[Messages]):
+    """The texts in force. Any thread may ask for one; the rest belongs to one thread at a time."""
 
     def __init__(
         self,
@@ -142,40 +148,40 @@ class MessageManager:
         auto_reload: bool = False,
         *,
         rng: random.Random | None = None,
+        lock: RWLock | None = None,
     ) -> None:
         self.messages_file = Path(messages_file)
-        self.auto_reload = auto_reload  # watching comes with the other hot files
-        self.error: ConfigError | None = None
         self._rng = rng or random.Random()
-        self._messages = DEFAULT_MESSAGES
-        self.load_messages()
+        hot = HotFile(self.messages_file, KIND, lock=lock)
+        try:
+            hot.load()
+        except ConfigError as error:  # no good version was ever kept: the defaults stay, and the error is told
+            hot.error = error
+        super().__init__(hot, auto_reload)
+
+    @property
+    def error(self) -> ConfigError | None:
+        """What is wrong with the file now, while older texts are in force."""
+        return self.hot.error
 
     def load_messages(self) -> bool:
-        """True when the file is in force. A missing file means the defaults; a bad one changes nothing but `error`."""
-        try:
-            messages = check(parse(read(self.messages_file), str(self.messages_file)))
-        except FileNotFoundError:
-            self._messages, self.error = DEFAULT_MESSAGES, None
-            return False
-        except ConfigError as error:
-            self.error = error
-            return False
-        self._messages, self.error = messages, None
-        return True
+        """Reads the file anew. True when it is in force; a bad or missing file changes nothing but `error`."""
+        self.hot.check_for_changes(force=True)
+        return self.hot.error is None and self.hot.version.text is not None
 
     def get_random_message(self, category: str, **values: str) -> str:
         """One text of a category, as Markdown, with the values in it as plain text.
 
         Texts that need a value which is not given are passed over; if all do, a dash stands for the value.
         """
-        texts = [cut(text) for text in self._messages[category]]
+        texts = [cut(text) for text in self.hot.now[category]]
         able = [pieces for pieces in texts if all(field is None or field in values for _, field in pieces)]
         pieces = self._rng.choice(able or texts)
         return "".join(text + (escape(str(values.get(field, ""))) or "—" if field else "") for text, field in pieces)
 
     def get_all_messages(self, category: str) -> tuple[str, ...]:
         """Every text of a category, with its placeholders."""
-        return self._messages[category]
+        return self.hot.now[category]
 
 
 def check(document: Document) -> Mapping[str, tuple[str, ...]]:
@@ -210,6 +216,14 @@ def check(document: Document) -> Mapping[str, tuple[str, ...]]:
         ordered = sorted(problems, key=lambda item: item[0])
         raise BadFileError(document.path, tuple(sentence for _, sentence in ordered), line=ordered[0][0] or None)
     return MappingProxyType(found)
+
+
+KIND: Kind[Messages] = Kind(
+    check=lambda document: (check(document), ()),
+    defaults=DEFAULT_MESSAGES,
+    shown=lambda messages: {category: " | ".join(texts) for category, texts in messages.items()},
+    danger=lambda old, new: "",
+)
 
 
 def _wrong(category: str, text: object) -> str | None:

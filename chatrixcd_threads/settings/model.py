@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 CONFIG_VERSION = 5
+EVERYBODY = "*"
 
 
 class MatrixSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -85,13 +85,14 @@ class Lanes:
                 return True
             self._lanes[job.key] = deque([job])
             pool = self._pool
-        pool.submit(self._turn, job.key)
+        self._hand_out(pool, job.key)
         return True
 
     def overdue(self, now: float, soft: float, hard: float) -> tuple[list[Job], list[Job]]:
         """Jobs that just passed the soft limit, and jobs given up now because they passed the hard one (seconds)."""
         slow: list[Job] = []
         lost: list[Job] = []
+        freed: list[Hashable] = []
         with self._lock:
             for key, job in list(self._running.items()):
                 age = now - (job.started if job.started is not None else now)
@@ -101,6 +102,7 @@ class Lanes:
                     self._stuck.append(job)
                     del self._running[key]
                     self._advance(key)
+                    freed += [key] if self._is_free(key) else []
                 elif age >= soft and not job.told:
                     job.told = True
                     slow.append(job)
@@ -114,16 +116,17 @@ class Lanes:
             # Turns that still wait in the old pool might wait behind stuck threads: every idle lane gets a new one.
             old.shutdown(wait=False, cancel_futures=True)
             for key in again:
-                pool.submit(self._turn, key)
+                self._hand_out(pool, key)
+        for key in freed:
+            self._freed(key)
         return slow, lost
 
     def close(self) -> None:
         """No new jobs and no new turns: running jobs finish, waiting ones are dropped here (the journal has them)."""
         with self._lock:
             self._closed = True
-            for lane in self._lanes.values():
-                while len(lane) > 1:
-                    lane.pop()
+            self._lanes = {key: deque([job]) for key, job in self._running.items()}
+            self._idle.notify_all()
 
     def wait_idle(self, deadline: float) -> list[Job]:
         """Waits until no job runs or the deadline (clock time) has come; then the jobs that are still running."""
@@ -156,7 +159,8 @@ class Lanes:
         except BaseException as error:  # noqa: BLE001 - one of the three places: a job may end, its worker never
             if not job.given_up:
                 self._failed(job, error)
-        self._end(job)
+        finally:  # also when the failure could not be told
+            self._end(job)
 
     def _end(self, job: Job) -> None:
         with self._lock:
@@ -166,16 +170,25 @@ class Lanes:
             del self._running[job.key]
             more = self._advance(job.key)
             pool = self._pool
-            free = job.key in self._refused and len(self._lanes.get(job.key, ())) <= self._per_lane // 2
-            if free:
-                self._refused.discard(job.key)
+            free = self._is_free(job.key)
         if more:
-            try:
-                pool.submit(self._turn, job.key)  # to the back: lanes take turns
-            except RuntimeError:  # the pool was shut down between the lock and here: the process is stopping
-                log.debug("lane %s ends with the pool", job.key)
+            self._hand_out(pool, job.key)  # to the back: lanes take turns
         if free:
             self._freed(job.key)
+
+    def _hand_out(self, pool: ThreadPoolExecutor, key: Hashable) -> None:
+        """Gives a lane its next turn (lock not held)."""
+        try:
+            pool.submit(self._turn, key)
+        except RuntimeError:  # shut down meanwhile: `overdue` hands the turn to the new pool, or the process is stopping
+            log.debug("the turn of lane %s was not taken by its pool", key)
+
+    def _is_free(self, key: Hashable) -> bool:
+        """Whether a lane that refused jobs has room again (lock held). True once; never after the end."""
+        if self._closed or key not in self._refused or len(self._lanes.get(key, ())) > self._per_lane // 2:
+            return False
+        self._refused.discard(key)
+        return True
 
     def _advance(self, key: Hashable) -> bool:
         """Takes the finished job off its lane (lock held). True when another one waits and may have its turn."""

@@ -72,7 +72,8 @@ class Supervisor:
         """Stops one service; waits until `deadline` (clock time) at most. False: its thread is stuck."""
         life = self._lives[name]
         if life.thread is None or not life.thread.is_alive():
-            self._move(life, State.STOPPED, self._clock())
+            if life.state is not State.FATAL:  # what was fatal stays known: the exit code is made of it
+                self._move(life, State.STOPPED, self._clock())
             return True
         self._move(life, State.STOPPING, self._clock())
         life.stop.set()
@@ -125,7 +126,7 @@ class Supervisor:
             self._move(life, State.FATAL, now)
             return
         life.failures += 1
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (life.failures - 1))
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(life.failures - 1, 20))  # 2 ** 1024 is no float
         life.start_at = now + pause
         life.problem = f"{type(error).__name__}" if isinstance(error, BaseException) else "ended by itself"
         log.error(

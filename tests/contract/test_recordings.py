@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from chatrixcd_threads.demo.semaphore import PROFILES, Profile, Standin
-from tests.contract import recorded
-from tests.contract.known_differences import KNOWN, NOT_REPLAYED, Known
-from tests.contract.replay import PASSWORD, Found, Replay
+
+from . import recorded
+from .known_differences import KNOWN, NOT_REPLAYED, Known
+from .replay import PASSWORD, Found, Replay
 
 FIRST_COMMIT = "4a92a84ebd98646d49a8a2e375d855d443e16912"
 SPEED = 20.0
@@ -22,14 +23,20 @@ TICK = 0.1
 _QUIET = {"log_buffer": 0, "flush_rate": 0.0, "minute": 60 / SPEED, "poll": 3 / SPEED, "tick": TICK}
 # What a scenario needs to meet the states it was recorded in: the windows of a few milliseconds are made wider.
 _TIMING: dict[tuple[str, str], Mapping[str, Any]] = {
-    ("2.10", "stop-starting"): {"spawn_seconds": 0.3},
-    ("2.10", "stop-waiting"): {"tick": 0.4},
-    ("2.10", "stop-waiting-force"): {"tick": 0.4},
-    ("2.16", "stop-starting"): {"spawn_seconds": 0.3},
-    ("2.16", "stop-waiting"): {"starting_seconds": 0.2},
-    ("2.16", "stop-waiting-force"): {"spawn_seconds": 0.2},
-    ("2.10", "posts-50"): {"tick": 0.02},
-    ("2.10", "permissions"): {"tick": 0.02},
+    ("postgres", "stop-starting"): {"spawn_seconds": 0.3},
+    ("sqlite-2.16", "stop-starting"): {"spawn_seconds": 0.3},
+    ("sqlite-2.16", "stop-waiting"): {"starting_seconds": 0.2},
+    ("sqlite-2.16", "stop-waiting-force"): {"spawn_seconds": 0.2},
+    ("sqlite-2.16", "confirm-running"): {"starting_seconds": 0.1},
+    ("bolt", "queue-deadlock"): {"log_buffer": 3, "flush_rate": 1.0},
+}
+_TIMING_OF_ALL: dict[str, Mapping[str, Any]] = {
+    "resources": {"minute": 0.5},
+    "ws-idle": {"ping_seconds": 0.2, "pong_seconds": 0.3},
+    "stop-waiting": {"tick": 0.4},
+    "stop-waiting-force": {"tick": 0.4},
+    "posts-50": {"tick": 0.02},
+    "permissions": {"tick": 0.02},
 }
 
 
@@ -64,9 +71,9 @@ def git_repository(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]
 
 def _profile(store: str, name: str) -> Profile:
     profile = PROFILES[recorded.STORES[store]]
-    version = "2.16" if profile.params else "2.10"
     buffer = {} if name == "output-big" else {"ws_buffer": 10**6}
-    return replace(profile, **{**_QUIET, **buffer, **_TIMING.get((version, name), {})})
+    timing = {**_TIMING_OF_ALL.get(name, {}), **_TIMING.get((store, name), {})}
+    return replace(profile, **{**_QUIET, **buffer, **timing})
 
 
 def _content(name: str, git: Path) -> dict[str, Any]:

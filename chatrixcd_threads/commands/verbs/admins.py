@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Reply, command
-from chatrixcd_threads.policy.access import EVERYBODY
+from chatrixcd_threads.settings.model import EVERYBODY
 from chatrixcd_threads.text.markup import bullets, lines, person, text
 
 

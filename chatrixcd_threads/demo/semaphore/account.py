@@ -194,7 +194,8 @@ class Account:
         fields = {"name": "str", "alert": "bool", "alert_chat": "str", "max_parallel_tasks": "int", "type": "str"}
         row = self.store.add_project({"name": "", **context.body(fields)}, context.user["id"])
         self.store.event(row["id"], context.user["id"], "project", row["id"], f"Project {row['name']} created")
-        return reply(self.shaper.project(row), 201)
+        made = self.shaper.project(row)
+        return reply(made if self.profile.omit_empty else {**made, "alert_chat": row["alert_chat"]}, 201)
 
     async def events(self, context: Context) -> web.StreamResponse:
         """Events of the caller's own projects, newest first."""
@@ -216,7 +217,8 @@ class Account:
         for place, lives in (("queue", self.pool.queue), ("running", self.pool.running)):
             for live in lives:
                 row = {"task_id": live.task["id"], "project_id": live.task["project_id"]}
-                name = {"username": live.username} if live.username else {}
+                named = live.username and self.profile.newer_routes
+                name = {"username": live.username} if named else {}
                 made.append({**row, **name, "status": live.task["status"], "location": place})
         return reply(made)
 

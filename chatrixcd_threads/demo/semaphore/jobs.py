@@ -209,7 +209,7 @@ class JobRunner:
             except JobFailedError as error:
                 self.say(live, f"Failed to checkout repository to required commit: {error}")
                 raise
-        if self.profile.params:
+        if self.profile.params and not wanted:
             found: list[bytes] = []
             process = Process(Command(("git", "log", "-1", "--format=%H%n%s"), target, env), self.groups, found.append)
             if await process.wait() == 0 and len(found) > 1:
@@ -288,10 +288,10 @@ class JobRunner:
         if not folder.is_dir():
             raise JobFailedError(f"chdir {folder}: no such file or directory")
         lock = ["-lock=false"] if self.profile.params else []
-        init = [*start, "init", *lock]
+        init = [*start, "init", *lock, *(["-upgrade"] if used.upgrade else [])]
         if self.profile.params:
             init.append("-reconfigure" if used.reconfigure else "-migrate-state")
-        await self.execute(live, [*init, *(["-upgrade"] if used.upgrade else [])], folder)
+        await self.execute(live, init, folder)
         if self.profile.init_pause:
             await asyncio.sleep(self.profile.poll)
         inventory = self.store.get("inventory", live.task["project_id"], used.inventory_id)

@@ -1,6 +1,7 @@
 """One child process, its two streams read line by line (API.md section 11)."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 LONGEST_LINE = 10 * 1024 * 1024
 QUIET_SECONDS = 0.03
+KILL_SECONDS = 5.0
 
 Emit = Callable[[bytes], None]
 
@@ -38,27 +40,28 @@ class Groups:
     """The process groups that may still live. Whoever leaves the room ends them."""
 
     def __init__(self) -> None:
-        self._ids: set[int] = set()
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
 
-    def add(self, pid: int) -> None:
+    def add(self, child: subprocess.Popen[bytes]) -> None:
         """Remember the group of a new child (its id is the child's own)."""
-        self._ids.add(pid)
+        self._children[child.pid] = child
 
-    def check(self, pid: int) -> None:
+    def check(self, child: subprocess.Popen[bytes]) -> None:
         """Forget the group when nothing of it is left."""
+        if child.poll() is None:
+            return
         try:
-            os.killpg(pid, 0)
+            os.killpg(child.pid, 0)
         except ProcessLookupError:
-            self._ids.discard(pid)
+            self._children.pop(child.pid, None)
 
     def kill_all(self) -> None:
-        """SIGKILL for every group that is left."""
-        for pid in self._ids:
-            try:
+        """SIGKILL for every group that is left; the children are waited for."""
+        for pid, child in self._children.items():
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        self._ids.clear()
+            child.wait(KILL_SECONDS)
+        self._children.clear()
 
 
 class Process:
@@ -89,7 +92,7 @@ class Process:
         finally:
             os.close(out_write)
             os.close(err_write)
-        groups.add(self._child.pid)
+        groups.add(self._child)
         self._reads = (out_read, err_read)
 
     def kill(self) -> None:
@@ -113,7 +116,7 @@ class Process:
                 reader.cancel()
             self.abandon()
             await asyncio.gather(*readers, return_exceptions=True)
-            self._groups.check(self._child.pid)
+            self._groups.check(self._child)
         return code
 
     async def _exit(self) -> int:

@@ -27,8 +27,9 @@ def server(leaks: Leaks) -> Iterator[Homeserver]:
 
 
 @pytest.fixture(scope="module")
-def people() -> Iterator[People]:
+def people(leaks: Leaks) -> Iterator[People]:
     with People() as crowd:
+        leaks.allow_threads(lambda: crowd.threads)
         yield crowd
 
 

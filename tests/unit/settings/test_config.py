@@ -107,7 +107,7 @@ def test_chatrixcd_files_load_unchanged(version: str, tmp_path: Path) -> None:
             else:
                 assert value_of(config.now, name) == (tuple(value) if isinstance(value, list) else value)
     assert path.read_bytes() == before
-    assert [item.name for item in tmp_path.iterdir()] == ["config.json"]
+    assert sorted(item.name for item in tmp_path.iterdir()) == [".chatrixcd-kept", "config.json"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,281 @@
+"""A hot file: a settings file that is read anew while the bot runs, and whose bad edits change nothing.
+
+Reading, parsing and checking happen outside any lock. Only the swap and the callbacks of those who must change with it
+stand under the write lock; readers take one reference and never wait. Works without any thread.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from chatrixcd_threads.errors import ConfigError
+from chatrixcd_threads.settings.document import BadFileError, Document, parse, read
+from chatrixcd_threads.settings.kept import Copy, Kept
+from chatrixcd_threads.threads.rwlock import RWLock
+
+T = TypeVar("T")
+
+Fingerprint = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Version(Generic[T]):
+    """What is in force. `text` is None while there is no file and the defaults count; `since` is seconds since the epoch."""
+
+    value: T
+    text: str | None
+    since: float
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """One changed key, as people may see it: secrets are masked before they come here. None: not there."""
+
+    key: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A good edit is in force."""
+
+    file: Path
+    diffs: tuple[Diff, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A bad edit changed nothing: the version of `since` stays in force."""
+
+    file: Path
+    problem: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A good edit with a dangerous effect: it counts only after somebody has said yes."""
+
+    file: Path
+    reason: str
+    diffs: tuple[Diff, ...]
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """The file is good again and says what is in force anyway."""
+
+    file: Path
+    since: float
+
+
+Outcome = Changed | Refused | Held | Mended
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """What makes one sort of file: how it is checked, shown, and which changes are too dangerous to happen by a slip."""
+
+    check: Callable[[Document], tuple[T, tuple[str, ...]]]
+    defaults: T
+    shown: Callable[[T], Mapping[str, str]]
+    danger: Callable[[T, T], str]
+
+
+class HotFile(Generic[T]):
+    """Any thread reads `now`. `load`, `check_for_changes` and `decide` belong to one thread at a time."""
+
+    def __init__(
+        self,
+        path: Path,
+        kind: Kind[T],
+        *,
+        lock: RWLock | None = None,
+        kept: Kept | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.path = path
+        self.error: ConfigError | None = None
+        self.callbacks: list[Callable[[T, T], None]] = []
+        self._kind, self._time = kind, now
+        self._lock = lock or RWLock()
+        self.kept = kept if kept is not None else Kept(path)
+        self._version = Version(kind.defaults, None, now())
+        self._seen: Fingerprint | None = None
+        self._held: tuple[int, Version[T]] | None = None
+        self._holds = 0
+
+    @property
+    def now(self) -> T:
+        """The value in force: one reference, taken once per job."""
+        return self._version.value
+
+    @property
+    def version(self) -> Version[T]:
+        """The value in force with its text and age."""
+        return self._version
+
+    @property
+    def held(self) -> int | None:
+        """The number of the edit that waits for a yes."""
+        return self._held[0] if self._held else None
+
+    def load(self, *, must_exist: bool = False) -> None:
+        """The first reading. A bad file falls back to the last good version, which is told by `error`; without one it raises."""
+        self._seen = fingerprint(self.path)
+        try:
+            fresh = self._read()
+        except FileNotFoundError as error:
+            if must_exist:
+                raise BadFileError(str(self.path), (f"{self.path}: there is no such file",)) from error
+            return
+        except ConfigError as error:
+            self.error = error
+            self._version = self._last_good(error)
+            return
+        self._version = fresh
+        self._keep(fresh)
+
+    def check_for_changes(self, *, force: bool = False) -> Outcome | None:
+        """Reads the file if it looks changed (or in any case). None: nothing new."""
+        seen = fingerprint(self.path)
+        if seen == self._seen and not force:
+            return None
+        self._seen = seen
+        try:
+            fresh = self._read()
+        except FileNotFoundError:
+            if self._version.text is None:
+                return None  # there never was one: the defaults go on
+            return self._refused(BadFileError(str(self.path), (f"{self.path} has gone away",)), force)
+        except ConfigError as error:
+            return self._refused(error, force)
+        mended, self.error = self.error is not None, None
+        if fresh.text == self._version.text:
+            self._held = None
+            return Mended(self.path, self._version.since) if mended else None
+        return self._accept(fresh, mended)
+
+    def decide(self, number: int, yes: bool) -> Outcome | None:
+        """The answer to a held edit. None when this edit does not wait any more."""
+        if self._held is None or self._held[0] != number:
+            return None
+        fresh, self._held = self._held[1], None
+        return self._swap(fresh) if yes else None
+
+    def undo(self) -> Copy:
+        """Writes the newest kept version that differs from the one in force into the file. Raises ConfigError."""
+        for copy in self.kept.copies():
+            try:
+                text = copy.text()
+            except (OSError, UnicodeDecodeError):
+                continue
+            if text != self._version.text:
+                self._check(text)
+                replace_file(self.path, text)
+                return copy
+        raise ConfigError(f"There is no earlier version of {self.path.name} to go back to.")
+
+    def check_text(self, text: str) -> tuple[T, tuple[str, ...]]:
+        """Whether a text would be taken as this file, without any effect. Raises ConfigError."""
+        return self._check(text)
+
+    def diffs_to(self, text: str) -> tuple[Diff, ...]:
+        """What would change if this text were the file."""
+        return self._diffs(self._version.value, self._check(text)[0])
+
+    def _read(self) -> Version[T]:
+        text = read(self.path)
+        value, warnings = self._check(text)
+        return Version(value, text, self._time(), warnings)
+
+    def _check(self, text: str) -> tuple[T, tuple[str, ...]]:
+        return self._kind.check(parse(text, str(self.path)))
+
+    def _accept(self, fresh: Version[T], mended: bool) -> Outcome | None:
+        diffs = self._diffs(self._version.value, fresh.value)
+        emptied = bool(self._version.text) and not _has_content(fresh.text) and _has_content(self._version.text)
+        danger = (
+            "it would empty a file that was not empty"
+            if emptied
+            else self._kind.danger(self._version.value, fresh.value)
+        )
+        if danger and diffs:
+            self._holds += 1
+            self._held = (self._holds, fresh)
+            return Held(self.path, danger, diffs, self._holds)
+        self._held = None
+        changed = self._swap(fresh)
+        return changed if diffs or fresh.warnings or mended else None
+
+    def _swap(self, fresh: Version[T]) -> Changed:
+        old = self._version
+        with self._lock.writing():
+            self._version = fresh
+            for callback in self.callbacks:
+                callback(old.value, fresh.value)
+        self._keep(fresh)
+        return Changed(self.path, self._diffs(old.value, fresh.value), fresh.warnings)
+
+    def _refused(self, error: ConfigError, force: bool) -> Outcome | None:
+        same = self.error is not None and self.error.sentence == error.sentence
+        self.error = error
+        return None if same and not force else Refused(self.path, error.sentence, self._version.since)
+
+    def _diffs(self, old: T, new: T) -> tuple[Diff, ...]:
+        before, after = self._kind.shown(old), self._kind.shown(new)
+        keys = dict.fromkeys((*before, *after))
+        return tuple(Diff(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key))
+
+    def _keep(self, version: Version[T]) -> None:
+        if version.text is not None:
+            self.kept.add(version.text, version.since)
+
+    def _last_good(self, error: ConfigError) -> Version[T]:
+        for copy in self.kept.copies():
+            try:
+                text = copy.text()
+                value, warnings = self._check(text)
+            except (OSError, UnicodeDecodeError, ConfigError):
+                continue
+            return Version(value, text, copy.since, warnings)
+        raise error
+
+
+def fingerprint(path: Path) -> Fingerprint | None:
+    """Changes when the file does, also behind a symbolic link that is swapped. None while the file is absent."""
+    try:
+        stat = path.stat()
+    except (OSError, ValueError):
+        return None
+    return (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Writes a file so that a reader sees the old one or the new one, never half of it. Raises ConfigError."""
+    target = path.resolve()
+    fresh = target.with_name(f".{target.name}.new")
+    try:
+        mode = target.stat().st_mode & 0o777 if target.exists() else 0o600
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as out:  # noqa: PTH123
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        fresh.replace(target)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise ConfigError(f"{path} could not be written: {error.strerror or error}. Nothing was changed.") from error
+
+
+def _has_content(text: str | None) -> bool:
+    """Whether a file says anything: an object without keys says as little as no file."""
+    return text is not None and bool(parse(text, "").data)
