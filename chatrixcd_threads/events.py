@@ -45,6 +45,17 @@ class TaskSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class FileNotice:
+    """A settings file was saved: what came of it, in lines for the admin room. `held` is the number of an edit that waits."""
+
+    file: str
+    title: str
+    lines: tuple[str, ...] = ()
+    held: int = 0
+    reconnect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LaneFree:
     """A lane that had to leave events in the journal has room again."""
 
@@ -56,7 +67,7 @@ class Stop:
     """End of a queue: the thread that takes this out ends."""
 
 
-InboxItem = Incoming | TaskSeen | LaneFree | Stop
+InboxItem = Incoming | TaskSeen | FileNotice | LaneFree | Stop
 
 
 @dataclass(frozen=True, slots=True)

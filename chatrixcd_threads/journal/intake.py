@@ -10,7 +10,10 @@ from chatrixcd_threads.events import Incoming, Kind
 from chatrixcd_threads.journal import inbox, outbox, questions
 from chatrixcd_threads.journal.db import get_meta, set_meta
 
-TOKEN = "sync_token"
+
+def token_key(user_id: str, homeserver: str) -> str:
+    """The name of the sync token of one account: another account must not go on from it."""
+    return f"sync_token {user_id} {homeserver}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,8 @@ class Chatter:
 Heard = Incoming | Echo | Chatter
 
 
-def commit(tx: sqlite3.Connection, heard: Sequence[Heard], token: str) -> list[Incoming]:
-    """Stores what concerns the bot, and the token with it. Returns the new events, for the inbox queue."""
+def commit(tx: sqlite3.Connection, heard: Sequence[Heard], key: str, token: str) -> list[Incoming]:
+    """Stores what concerns the bot, and the token under its key with it. Returns the new events, for the inbox queue."""
     journal = get_meta(tx, "journal") or ""
     fresh: list[Incoming] = []
     for item in heard:
@@ -47,7 +50,7 @@ def commit(tx: sqlite3.Connection, heard: Sequence[Heard], token: str) -> list[I
             fresh += inbox.accept(tx, [item])
         elif item.kind is Kind.ANSWER:
             questions.chattered(tx, item.room_id, item.sender)
-    set_meta(tx, TOKEN, token)
+    set_meta(tx, key, token)
     return fresh
 
 

@@ -7,16 +7,18 @@ import os
 from pathlib import Path
 
 import msgspec
-from nio import KeysQueryResponse, LoginResponse, WhoamiResponse
+from nio import AsyncClient, AsyncClientConfig, KeysQueryResponse, LoginResponse, WhoamiResponse
 
 from chatrixcd_threads.errors import Fatal
 from chatrixcd_threads.matrix.client import GuardedClient
+from chatrixcd_threads.matrix.crosssign import vouch
 from chatrixcd_threads.matrix.patience import Retry
 from chatrixcd_threads.settings.model import MatrixSettings
 
 log = logging.getLogger("chatrixcd.login")
 
 SESSION_FILE = "session.json"
+NO_KEYS = AsyncClientConfig(max_limit_exceeded=0, max_timeouts=0, encryption_enabled=False, request_timeout=60)
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -43,6 +45,7 @@ async def log_in(settings: MatrixSettings) -> GuardedClient:
     try:
         client.restore_login(session.user_id, session.device_id, session.access_token)
         await _check_device(client)
+        await vouch(client, store, settings.password)
     except BaseException:
         await client.aclose()
         raise
@@ -67,14 +70,26 @@ def _stored(store: Path, settings: MatrixSettings) -> Session | None:
     return session if same else None
 
 
+async def renew(settings: MatrixSettings) -> None:
+    """Tries other settings: a new login whose session is stored, so that the next session begins with it.
+
+    Raises Fatal or Retry when it does not work; then nothing was changed.
+    """
+    store = Path(settings.store_path)
+    if settings.auth_type == "oidc":
+        raise Fatal("matrix.auth_type oidc is not supported yet: use password, or token with an access token")
+    await _new_session(store, settings)
+
+
 async def _new_session(store: Path, settings: MatrixSettings) -> Session:
-    client = GuardedClient(settings.homeserver, settings.user_id, settings.device_id, store)
+    """Logs in with a client that has no keys: the key store belongs to the running session alone."""
+    client = AsyncClient(settings.homeserver, settings.user_id, settings.device_id, config=NO_KEYS)
     try:
         if settings.auth_type == "token":
             return await _by_token(client, settings)
         response = await client.login(settings.password, settings.device_name)
     finally:
-        await client.aclose()
+        await client.close()
     if isinstance(response, LoginResponse):
         session = Session(settings.homeserver, response.user_id, response.device_id, response.access_token)
         _save(store / SESSION_FILE, session)
@@ -82,20 +97,20 @@ async def _new_session(store: Path, settings: MatrixSettings) -> Session:
         return session
     if response.status_code in ("M_FORBIDDEN", "M_USER_DEACTIVATED", "M_INVALID_PARAM"):
         raise Fatal(
-            f"the homeserver refuses to log {settings.user_id} in: {response.message}. Check matrix.user_id and matrix.password."
+            f"the homeserver refuses to log {settings.user_id} in: {response.message}. "
+            "Check matrix.user_id and matrix.password."
         )
     raise Retry(f"login: {response.status_code or response.message}", (response.retry_after_ms or 0) / 1000)
 
 
-async def _by_token(client: GuardedClient, settings: MatrixSettings) -> Session:
+async def _by_token(client: AsyncClient, settings: MatrixSettings) -> Session:
     client.access_token = settings.access_token
     response = await client.whoami()
     if isinstance(response, WhoamiResponse):
-        return Session(
-            settings.homeserver, response.user_id, response.device_id or settings.device_id, settings.access_token
-        )
+        device = response.device_id or settings.device_id
+        return Session(settings.homeserver, response.user_id, device, settings.access_token)
     if response.status_code == "M_UNKNOWN_TOKEN":
-        forget(settings)
+        raise Fatal("the homeserver does not accept matrix.access_token: put a new one into config.json")
     raise Retry(f"whoami: {response.status_code or response.message}")
 
 

@@ -14,18 +14,22 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
+from chatrixcd_threads.errors import Fatal
 from chatrixcd_threads.events import InboxItem, RoomInfo, RoomOutcome, RoomRequest
 from chatrixcd_threads.journal.db import Journal
-from chatrixcd_threads.matrix.login import LoggedOut, forget, log_in
+from chatrixcd_threads.matrix.login import LoggedOut, forget, log_in, renew
 from chatrixcd_threads.matrix.patience import Backoff, Retry
 from chatrixcd_threads.matrix.session import Session
 from chatrixcd_threads.matrix.sync import TROUBLE
-from chatrixcd_threads.settings.model import Settings
+from chatrixcd_threads.settings.model import MatrixSettings, Settings
 from chatrixcd_threads.threads.service import Service
 
 log = logging.getLogger("chatrixcd.matrix")
 
 ROOM_ANSWER_SECONDS: Final = 60.0
+LOGIN_SECONDS: Final = 60.0
 BEAT_SECONDS: Final = 5.0
 
 
@@ -48,6 +52,7 @@ class MatrixService(Service):
         self._session: Session | None = None
         self._stopping: asyncio.Event | None = None
         self._rooms: tuple[RoomInfo, ...] = ()
+        self._login = settings().matrix  # the settings that log in; newer ones only after they have worked
 
     # --- for other threads --------------------------------------------------------------------------------------
 
@@ -69,6 +74,18 @@ class MatrixService(Service):
             return answer.get(timeout=ROOM_ANSWER_SECONDS)
         except queue.Empty:
             return RoomOutcome(room, "the homeserver did not answer within a minute")
+
+    def change_login(self, settings: MatrixSettings) -> str:
+        """Logs in with other settings and goes over to them. Returns why it did not work; then all stays as it is."""
+        kept = msgspec.structs.replace(settings, store_path=self._login.store_path)
+        loop = self._loop
+        if loop is None:
+            self._login = kept  # there is no connection that could be lost
+            return ""
+        try:
+            return asyncio.run_coroutine_threadsafe(self._change_login(kept), loop).result(LOGIN_SECONDS)
+        except TimeoutError:
+            return "the homeserver did not answer"
 
     def wake(self) -> None:
         self._on_loop(lambda: self._stopping.set() if self._stopping else None)
@@ -105,7 +122,7 @@ class MatrixService(Service):
             beating.cancel()
 
     async def _one_session(self, stopping: asyncio.Event, backoff: Backoff) -> None:
-        settings = self._settings().matrix
+        settings = self._login
         try:
             try:
                 client = await log_in(settings)
@@ -124,6 +141,16 @@ class MatrixService(Service):
             await _rest(stopping, backoff.pause())
         finally:
             self._session = None
+
+    async def _change_login(self, settings: MatrixSettings) -> str:
+        try:
+            await renew(settings)
+        except (Fatal, Retry, *TROUBLE) as error:
+            return str(error) or type(error).__name__
+        self._login = settings
+        if self._session is not None:
+            self._session.supersede()
+        return ""
 
     def _wake_sender(self) -> None:
         if self._session is not None:

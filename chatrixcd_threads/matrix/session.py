@@ -43,15 +43,17 @@ class Session:
         self._syncer = Syncer(client, journal, lambda: settings().bot.command_prefix)
         self._invites = Invites(client, journal, lambda user: Access(settings().bot).may_invite(user))
         self._known = asyncio.Event()  # the rooms are known: sending may begin
+        self._superseded = asyncio.Event()  # another login is to take over
         self._room_tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, stopping: asyncio.Event, backoff: Backoff) -> None:
         """Returns after the stop, with the outbox drained as far as it goes. Raises LoggedOut."""
         stop = asyncio.create_task(stopping.wait(), name="stop")
+        other = asyncio.create_task(self._superseded.wait(), name="superseded")
         syncing = asyncio.create_task(self._sync(backoff), name="sync")
         sending = asyncio.create_task(self._send(), name="send")
         try:
-            done, _ = await asyncio.wait({stop, syncing, sending}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({stop, other, syncing, sending}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
             syncing.cancel()
@@ -60,11 +62,15 @@ class Session:
                 await asyncio.wait({drained, sending}, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 drained.cancel()
         finally:
-            for task in (stop, syncing, sending, *self._room_tasks):
+            for task in (stop, other, syncing, sending, *self._room_tasks):
                 task.cancel()
-            await asyncio.gather(stop, syncing, sending, *self._room_tasks, return_exceptions=True)
+            await asyncio.gather(stop, other, syncing, sending, *self._room_tasks, return_exceptions=True)
             await self.sender.cancel()
             await self._client.aclose()
+
+    def supersede(self) -> None:
+        """Ends this session, so that the next one begins with the newest login."""
+        self._superseded.set()
 
     def carry_out(self, request: RoomRequest) -> None:
         """Joins or parts a room for a worker, in a task of its own."""

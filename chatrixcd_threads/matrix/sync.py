@@ -15,7 +15,7 @@ from chatrixcd_threads.journal import intake
 from chatrixcd_threads.journal.db import Journal, get_meta
 from chatrixcd_threads.journal.intake import Heard
 from chatrixcd_threads.matrix import gaps, inbound
-from chatrixcd_threads.matrix.client import GuardedClient
+from chatrixcd_threads.matrix.client import CRYPTO_TROUBLE, GuardedClient
 from chatrixcd_threads.matrix.login import LoggedOut
 from chatrixcd_threads.matrix.patience import Retry
 
@@ -65,17 +65,18 @@ class Syncer:
         self._client, self._journal, self._prefix = client, journal, prefix
         self._filter: str | dict[str, Any] = FILTER
         self._first = True
+        self._token_key = intake.token_key(client.user_id, client.homeserver)
 
     async def turn(self) -> tuple[list[Incoming], SyncResponse]:
         """Returns the newly accepted events (already in the journal) and the response. Raises Retry or LoggedOut."""
-        since = get_meta(self._journal.read(), intake.TOKEN) or ""
+        since = get_meta(self._journal.read(), self._token_key) or ""
         response = await self._ask(since)
         heard: list[Heard] = []
         if since:  # without a token this is the first start: everything in it is history
             for room_id, info in response.rooms.join.items():
                 heard += await self._room(room_id, info.timeline, since)
         with self._journal.write() as tx:
-            fresh = intake.commit(tx, heard, response.next_batch)
+            fresh = intake.commit(tx, heard, self._token_key, response.next_batch)
         self._client.refused.clear()
         self._first = False
         return fresh, response
@@ -91,8 +92,8 @@ class Syncer:
                 await client.keys_query()
             if client.should_claim_keys:
                 await client.keys_claim(client.get_users_for_key_claiming())
-        except TROUBLE as error:
-            log.warning("keys could not be looked after now: %s", type(error).__name__)
+        except (Retry, *CRYPTO_TROUBLE, *TROUBLE) as error:
+            log.warning("keys could not be looked after now: %s", str(error) or type(error).__name__)
 
     async def _ask(self, since: str) -> SyncResponse:
         client = self._client

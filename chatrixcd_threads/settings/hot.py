@@ -7,6 +7,7 @@ stand under the write lock; readers take one reference and never wait. Works wit
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ class Kind(Generic[T]):
 
 
 class HotFile(Generic[T]):
-    """Any thread reads `now`. `load`, `check_for_changes` and `decide` belong to one thread at a time."""
+    """Any thread reads `now`. The watch and a command may look at the same moment: `_looking` lets them take turns."""
 
     def __init__(
         self,
@@ -113,6 +114,7 @@ class HotFile(Generic[T]):
         self._seen: Fingerprint | None = None
         self._held: tuple[int, Version[T]] | None = None
         self._holds = 0
+        self._looking = threading.Lock()
 
     @property
     def now(self) -> T:
@@ -147,6 +149,10 @@ class HotFile(Generic[T]):
 
     def check_for_changes(self, *, force: bool = False) -> Outcome | None:
         """Reads the file if it looks changed (or in any case). None: nothing new."""
+        with self._looking:
+            return self._look(force)
+
+    def _look(self, force: bool) -> Outcome | None:
         seen = fingerprint(self.path)
         if seen == self._seen and not force:
             return None
@@ -166,11 +172,12 @@ class HotFile(Generic[T]):
         return self._accept(fresh, mended)
 
     def decide(self, number: int, yes: bool) -> Outcome | None:
-        """The answer to a held edit. None when this edit does not wait any more."""
-        if self._held is None or self._held[0] != number:
-            return None
-        fresh, self._held = self._held[1], None
-        return self._swap(fresh) if yes else None
+        """The answer to a held edit. None when this edit does not wait any more, or was refused."""
+        with self._looking:
+            if self._held is None or self._held[0] != number:
+                return None
+            fresh, self._held = self._held[1], None
+            return self._swap(fresh) if yes else None
 
     def undo(self) -> Copy:
         """Writes the newest kept version that differs from the one in force into the file. Raises ConfigError."""
