@@ -10,6 +10,7 @@ import sqlite3
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -17,6 +18,7 @@ from typing import Final
 from chatrixcd_threads.commands.call import Health, Tools
 from chatrixcd_threads.commands.desk import Desk
 from chatrixcd_threads.commands.dispatch import Dispatch
+from chatrixcd_threads.commands.notices import Notices, describe
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.reports import Reporter
 from chatrixcd_threads.errors import Fatal
@@ -25,11 +27,13 @@ from chatrixcd_threads.journal import outbox
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.service import MatrixService
 from chatrixcd_threads.policy.access import Access
-from chatrixcd_threads.semaphore.client import Semaphore
+from chatrixcd_threads.semaphore.connection import Connection
 from chatrixcd_threads.semaphore.follower import Follower
 from chatrixcd_threads.semaphore.launch import Launcher
 from chatrixcd_threads.settings.config import Config
+from chatrixcd_threads.settings.hot import Outcome
 from chatrixcd_threads.settings.messages import MessageManager
+from chatrixcd_threads.settings.watch import Watch
 from chatrixcd_threads.text.markup import text
 from chatrixcd_threads.text.redact import Redactor
 from chatrixcd_threads.threads.lanes import Lanes
@@ -57,13 +61,15 @@ class App:
         self._leave = threading.Event()
         self.journal = Journal(Path(settings.matrix.store_path) / "journal.sqlite3")
         self._poster = Poster(redactor)
-        self._semaphore = Semaphore(settings.semaphore)
+        self._semaphore = Connection(settings.semaphore)
         inbox: queue.Queue[InboxItem] = queue.Queue(INBOX_SIZE)
         self._matrix = MatrixService(lambda: config.now, self.journal, inbox)
         self._follower = Follower(
-            self.journal, lambda: self._semaphore, lambda: config.now.semaphore.poll_seconds, inbox.put
+            self.journal, lambda: self._semaphore.now, lambda: config.now.semaphore.poll_seconds, inbox.put
         )
-        self._launcher = Launcher(self.journal, self._semaphore, time.time, self._follower.look_now)
+        self._told: Callable[[Outcome], None] = lambda outcome: inbox.put(describe(outcome))
+        watch = Watch([config.hot, messages.hot], self._told)
+        notices = Notices(self._tools, self._poster, self._matrix.wake_sender, self._reconnect)
         desk = Desk(self._tools, self._poster, self._matrix.wake_sender)
         reporter = Reporter(self._tools, self._poster, self._matrix.wake_sender)
         self._lanes = Lanes(
@@ -71,8 +77,8 @@ class App:
             failed=lambda job, error: self._dispatch.failed(job, error),
             freed=lambda key: self._dispatch.freed(key),
         )
-        self._dispatch = Dispatch(inbox, self.journal, self._lanes, desk, reporter, self._follower.again)
-        self._supervisor = Supervisor([self._dispatch, self._follower, self._matrix])
+        self._dispatch = Dispatch(inbox, self.journal, self._lanes, desk, reporter, notices, self._follower.again)
+        self._supervisor = Supervisor([self._dispatch, self._follower, watch, self._matrix])
 
     def run(self) -> int:
         """Runs until a signal, `exit` or a fatal problem; returns the exit code, or leaves hard when a thread is stuck."""
@@ -109,6 +115,7 @@ class App:
         self._lanes.close()
         stuck = self._lanes.wait_idle(deadline - 4.0)
         self._supervisor.stop("follower", deadline - 3.5)
+        self._supervisor.stop("watch", deadline - 3.5)
         self._greet(self._config.now.bot.shutdown_message)
         self._matrix.wake_sender()
         stopped = self._supervisor.stop("sync", deadline)
@@ -123,14 +130,27 @@ class App:
         log.info("stopped")
         return code
 
-    def _tools(self) -> Tools:
+    def _reconnect(self) -> list[str]:
+        """Goes over to changed addresses and credentials; a job in a worker thread. Returns what could not be done."""
         settings = self._config.now
+        problems = {
+            "Semaphore": self._semaphore.change(settings.semaphore),
+            "the homeserver": self._matrix.change_login(settings.matrix),
+        }
+        return [
+            f"⛔ I stay with the old connection to {name}: {problem}" for name, problem in problems.items() if problem
+        ]
+
+    def _tools(self) -> Tools:
+        settings, semaphore = self._config.now, self._semaphore.now
         return Tools(
             settings=settings,
             access=Access(settings.bot),
             messages=self._messages,
-            semaphore=self._semaphore,
-            launcher=self._launcher,
+            semaphore=semaphore,
+            files=lambda: {"config": self._config.hot, "messages": self._messages.hot},
+            told=self._told,
+            launcher=Launcher(self.journal, semaphore, time.time, self._follower.look_now),
             journal=self.journal,
             rooms=lambda: self._matrix.rooms,
             ask_rooms=self._matrix.ask,

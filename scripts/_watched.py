@@ -29,8 +29,8 @@ def main() -> int:
     # Ctrl-C reaches the child by itself, and its answer is awaited; other signals are handed on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda got, _: child.send_signal(got))
-    status = child.wait()
+        signal.signal(number, lambda got, _: os.kill(child.pid, got))
+    status = await_and_bury(child.pid)
     left = leftovers(run, time.monotonic() + PATIENCE)
     if not left:
         return status if status >= 0 else 128 - status
@@ -40,6 +40,14 @@ def main() -> int:
         print(f"  {describe(pid, ports)}", flush=True)
     end(left, run)
     return 1
+
+
+def await_and_bury(wanted: int) -> int:
+    """Wait for the command; orphans that end meanwhile become ours, and are reaped at once as init would."""
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == wanted:
+            return os.waitstatus_to_exitcode(status)
 
 
 def leftovers(run: str, deadline: float) -> list[int]:

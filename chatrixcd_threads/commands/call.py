@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from chatrixcd_threads.events import RoomInfo, RoomOutcome
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.policy.access import Access
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.launch import Launcher
+from chatrixcd_threads.settings.hot import HotFile, Outcome
 from chatrixcd_threads.settings.messages import MessageManager
 from chatrixcd_threads.settings.model import Settings
 from chatrixcd_threads.threads.lanes import LaneCounts
 from chatrixcd_threads.threads.service import ThreadInfo
+
+File = HotFile[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,10 @@ class Tools:
     access: Access
     messages: MessageManager
     semaphore: Semaphore
+    files: Callable[[], Mapping[str, File]]
+    """The hot files by their short names."""
+    told: Callable[[Outcome], None]
+    """Tells the admins what came of reading a settings file."""
     launcher: Launcher
     journal: Journal
     rooms: Callable[[], tuple[RoomInfo, ...]]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from chatrixcd_threads.commands.call import Call, Tools, answer_slot
 from chatrixcd_threads.commands.declare import Ask, Command, Reply
+from chatrixcd_threads.commands.notices import ANY_ADMIN
 from chatrixcd_threads.commands.parse import words
 from chatrixcd_threads.commands.phrases import phrase
 from chatrixcd_threads.commands.post import Poster, Where
@@ -141,8 +142,10 @@ class Desk:
         question = self._question_of(event, tools)
         if question is None:
             return self._nudge(event, tools)
-        if question.asker != event.sender:
+        if question.asker not in (event.sender, ANY_ADMIN):
             return []  # a reaction or reply of somebody else counts for nothing and costs no message
+        if question.asker == ANY_ADMIN and not tools.access.is_admin(event.sender):
+            return []
         if event.text == "no":
             return [lambda tx: self._refused(tx, question, tools)]
         return self._confirmed(event, question, tools)
@@ -151,10 +154,10 @@ class Desk:
         read = tools.journal.read()
         for related in (event.target, event.thread):
             if related is not None:
-                question = questions.by_event(read, related) or questions.by_command(read, related)
+                question = questions.by_event(read, related) or questions.by_command(read, related, event.sender)
                 if question is not None:
                     return question
-        if event.target is not None:
+        if event.target is not None or event.thread is not None:
             return None
         open_ones = questions.open_for(read, event.room_id, event.sender)
         if len(open_ones) != 1 or open_ones[0].chatter or outbox.said_since(read, event.room_id, open_ones[0].slot):
@@ -162,7 +165,7 @@ class Desk:
         return open_ones[0]
 
     def _nudge(self, event: Incoming, tools: Tools) -> list[Effect]:
-        if event.kind is not Kind.ANSWER or event.target is not None:
+        if event.kind is not Kind.ANSWER or event.target is not None or event.thread is not None:
             return []
         open_ones = questions.open_for(tools.journal.read(), event.room_id, event.sender)
         if not open_ones:
@@ -187,12 +190,13 @@ class Desk:
     def _confirmed(self, event: Incoming, question: Question, tools: Tools) -> list[Effect]:
         """Settles the question first, in a transaction of its own: a crash later finds it answered, never open."""
         command = commands()[question.action]
-        where = Where(question.slot, question.room_id, question.thread, question.command_event)
+        where = place_of(question)
         with tools.journal.write() as tx:
-            settled = questions.settle(tx, question.id, "yes")
-        if not settled and question.state not in ("open", "yes"):
+            # It may have expired since it was read; "yes" is the trace of a crash after this transaction.
+            settled = questions.settle(tx, question.id, "yes") or questions.state_of(tx, question.id) == "yes"
+        if not settled:
             return []
-        call = Call(question.command_event, question.room_id, question.asker, question.thread, {}, tools)
+        call = Call(question.command_event, question.room_id, event.sender, question.thread, {}, tools)
         assert command.on_yes is not None
         try:
             tools.access.check(event.sender, command.right_for({}), command.deed)
@@ -202,8 +206,7 @@ class Desk:
         return [self._replies(where, reply)]
 
     def _edit_question(self, tx: sqlite3.Connection, question: Question, value: Text) -> None:
-        where = Where(question.slot, question.room_id, question.thread, question.command_event)
-        self._poster.post(tx, where, value)
+        self._poster.post(tx, place_of(question), value)
 
     def _says(self, event: Incoming, value: Text) -> Effect:
         return self._replies(
@@ -244,6 +247,12 @@ class Desk:
             for effect in effects:
                 effect(tx)
         self._wake()
+
+
+def place_of(question: Question) -> Where:
+    """Where a question's message is. A question that no command asked (about a settings file) replies to nothing."""
+    replied = question.command_event if question.command_event != question.slot else None
+    return Where(question.slot, question.room_id, question.thread, replied)
 
 
 def refusal(error: UserError, user_id: str, tools: Tools) -> Text:

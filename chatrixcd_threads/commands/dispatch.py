@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 
 from chatrixcd_threads.commands.desk import Desk
+from chatrixcd_threads.commands.notices import Notices
 from chatrixcd_threads.commands.reports import Reporter
-from chatrixcd_threads.events import InboxItem, Incoming, LaneFree, Stop, TaskSeen
+from chatrixcd_threads.events import FileNotice, InboxItem, Incoming, LaneFree, Stop, TaskSeen
 from chatrixcd_threads.journal import inbox, questions
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.semaphore.errors import SemaphoreError
@@ -20,7 +23,6 @@ from chatrixcd_threads.threads.service import Service
 log = logging.getLogger("chatrixcd.dispatch")
 
 LONGEST_WAIT = 5.0  # seconds between two beats
-REFILL = 50
 
 
 class Dispatch(Service):
@@ -39,42 +41,53 @@ class Dispatch(Service):
         lanes: Lanes,
         desk: Desk,
         reporter: Reporter,
+        notices: Notices,
         report_again: Callable[[int], None],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._queue, self._journal, self._lanes = inbox_queue, journal, lanes
-        self._desk, self._reporter, self._report_again, self._now = desk, reporter, report_again, now
+        self._desk, self._reporter, self._notices = desk, reporter, notices
+        self._report_again, self._now = report_again, now
         self._left: dict[tuple[str, str], int] = {}  # lane -> the last seq that was handed to it before it was full
-        self._handed = 0
+        self._handed = 0  # the last seq that came by; all events up to it were handed over or are in `_left`
+        self._freed: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
-        for event in inbox.unanswered(self._journal.read(), after=self._handed):
-            self._give(event)  # what an earlier life accepted and did not finish
+        self._catch_up()
         while not stop.is_set():
             beat()
             self._expire()
+            while not self._freed.empty():
+                self._refill(self._freed.get())
             try:
                 item = self._queue.get(timeout=self._wait())
             except queue.Empty:
+                self._catch_up()
                 continue
             self._take(item)
 
     def wake(self) -> None:
-        self._queue.put(Stop())
+        self._rouse(Stop())
 
     def failed(self, job: Job, error: BaseException) -> None:
         """A job ended with an error that no command knows. Called in its worker thread."""
         if isinstance(job.about, Incoming):
-            self._desk.failed(job.about, error)
+            try:
+                self._desk.failed(job.about, error)
+            except sqlite3.Error:
+                log.exception("the failure of %s could not be told; it is handled again after a restart", job.name)
         elif isinstance(job.about, TaskSeen):
             level = logging.WARNING if isinstance(error, SemaphoreError) else logging.ERROR
             log.log(level, "the report of task %d is tried again", job.about.task_id, exc_info=error)
             self._report_again(job.about.follow_id)
+        else:
+            log.error("%s failed", job.name, exc_info=error)
 
     def freed(self, key: Hashable) -> None:
-        """A lane that was full has room. Called in a worker thread."""
+        """A lane that was full has room. Called in a worker thread or the main thread."""
         room_id, sender = key if isinstance(key, tuple) else ("", "")
-        self._queue.put(LaneFree((room_id, sender)))
+        self._freed.put((room_id, sender))
+        self._rouse(LaneFree((room_id, sender)))
 
     def overdue(self, now: float, soft: float, hard: float) -> None:
         """Tells about slow jobs and gives stuck ones up. Called by the main thread; times of the lanes' clock."""
@@ -101,10 +114,22 @@ class Dispatch(Service):
                         item,
                     )
                 ) or self._report_again(item.follow_id)
-            case LaneFree():
-                self._refill(item.key)
+            case FileNotice():
+                self._lanes.submit(
+                    Job(("files", item.file), f"notice of {item.file}", lambda: self._notices.tell(item), item)
+                )
             case _:
-                return  # Stop, or an event that start-up already found in the journal
+                return  # Stop, LaneFree (they only end a wait), or an event that was already found in the journal
+
+    def _rouse(self, item: Stop | LaneFree) -> None:
+        """Ends the wait for the queue. A full one needs no more items, and nobody may be held up here."""
+        with suppress(queue.Full):
+            self._queue.put_nowait(item)
+
+    def _catch_up(self) -> None:
+        """What was accepted and did not come by: from an earlier life, or from a session that ended before it queued it."""
+        for event in inbox.unanswered(self._journal.read(), after=self._handed):
+            self._give(event)
 
     def _give(self, event: Incoming, *, again: bool = False) -> None:
         self._handed = max(self._handed, event.seq)
@@ -118,10 +143,13 @@ class Dispatch(Service):
             log.warning("%s is faster than I am in %s: the rest waits in the journal", event.sender, event.room_id)
 
     def _refill(self, key: tuple[str, str]) -> None:
-        after = self._left.pop(key, None)
-        if after is None:
+        if key not in self._left:
             return
-        for event in inbox.unanswered(self._journal.read(), after=after, lane=key):
+        waiting = inbox.unanswered(self._journal.read(), after=self._left[key], lane=key)
+        del self._left[key]
+        for event in waiting:
+            if event.seq > self._handed:
+                break  # it is still in the queue, behind events of others that must not be passed over
             self._give(event, again=True)
 
     def _expire(self) -> None:

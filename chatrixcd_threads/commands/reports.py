@@ -13,6 +13,7 @@ from chatrixcd_threads.events import TaskSeen
 from chatrixcd_threads.journal import launches
 from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.journal.outbox import Priority
+from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.follower import GONE
 from chatrixcd_threads.semaphore.models import Line, Task
 from chatrixcd_threads.text.ansi import plain_line
@@ -88,7 +89,7 @@ class Reporter:
         whose = (
             text("Asked by ")
             + person(follow.person)
-            + (text(f", it took {took}.") if took else text(", it never started."))
+            + (f", it took {took}." if took else ", it never started." if task.start is None else ".")
         )
         if follow.stopper is not None:
             return lines(self._stopped(follow, task), whose if follow.stopper != follow.person else "", HOSTS_GO_ON)
@@ -99,7 +100,10 @@ class Reporter:
             return lines(
                 head, whose, "Somebody stopped it in Semaphore." if task.status == "stopped" else odd_end(task)
             )
-        records, settled = self._output(follow, tools)
+        try:
+            records, settled = self._output(follow, tools)
+        except SemaphoreError as error:  # the task itself could be read: how it ended is worth more than its last lines
+            return lines(head, whose, f"I could not read its output: {error.sentence}")
         last = [row for record in records for row in map(plain_line, record.output.split("\n")) if row.strip()][
             -LAST_LINES:
         ]
@@ -119,7 +123,10 @@ class Reporter:
                 return named(follow) + ": " + status(task.status) + by + text(". " + odd_end(task))
 
     def _doubts(self, task: Task, follow: Follow, tools: Tools, settled: bool) -> list[str]:
-        app = task.tpl_app or tools.semaphore.template(follow.project_id, task.template_id).app
+        try:
+            app = task.tpl_app or tools.semaphore.template(follow.project_id, task.template_id).app
+        except SemaphoreError:
+            app = "unknown"
         doubts = [] if app in ("", "ansible") else [MAY_BE_CUT]
         if not settled:
             doubts.append(STILL_ARRIVING.format(logs=f"{tools.settings.bot.command_prefix} logs {follow.task_id}"))

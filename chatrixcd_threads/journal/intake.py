@@ -65,9 +65,13 @@ def _concerns_us(tx: sqlite3.Connection, item: Incoming) -> bool:
             return item.target is not None and _is_open(questions.by_event(tx, item.target))
         case Kind.ANSWER:
             related = [each for each in (item.target, item.thread) if each is not None]
-            if any(_is_open(questions.by_event(tx, each) or questions.by_command(tx, each)) for each in related):
+            if any(
+                _is_open(questions.by_event(tx, each) or questions.by_command(tx, each, item.sender))
+                for each in related
+            ):
                 return True
-            open_ones = questions.open_for(tx, item.room_id, item.sender) if item.target is None else []
+            # A bare word: in the room itself, to nobody in particular.
+            open_ones = questions.open_for(tx, item.room_id, item.sender) if not related else []
             return any(outbox.in_sight(tx, question.slot) for question in open_ones)
 
 

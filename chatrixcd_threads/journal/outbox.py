@@ -115,10 +115,10 @@ def txn_id(journal: str, row_id: int, version: int) -> str:
 
 
 def row_of_txn(journal: str, txn: str) -> int | None:
-    """The row whose first sending has this transaction id; None for edits and for ids that are not ours."""
+    """The row of which this is the transaction id of a sending; None for ids that are not ours."""
     owner, _, rest = txn.partition(".")
     row, _, version = rest.partition(".")
-    return int(row) if owner == journal and row.isdigit() and version.isdigit() else None
+    return int(row) if owner == journal and row.isdecimal() and version.isdecimal() else None
 
 
 def fail(tx: sqlite3.Connection, row_id: int, reason: str) -> None:

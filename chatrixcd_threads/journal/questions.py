@@ -63,11 +63,12 @@ def by_event(connection: sqlite3.Connection, event_id: str) -> Question | None:
     return None if row is None else _question(row)
 
 
-def by_command(connection: sqlite3.Connection, event_id: str) -> Question | None:
-    """The newest open question asked in a thread (by its root), or about the command with this event id."""
+def by_command(connection: sqlite3.Connection, event_id: str, asker: str) -> Question | None:
+    """The newest open question of this person asked in a thread (by its root), or about the command with this event id."""
     row = connection.execute(
-        "SELECT * FROM questions WHERE state = 'open' AND (thread = ?1 OR command_event = ?1) ORDER BY id DESC LIMIT 1",
-        (event_id,),
+        "SELECT * FROM questions WHERE state = 'open' AND asker = ?2 AND (thread = ?1 OR command_event = ?1)"
+        " ORDER BY id DESC LIMIT 1",
+        (event_id, asker),
     ).fetchone()
     return None if row is None else _question(row)
 
@@ -78,6 +79,12 @@ def open_for(connection: sqlite3.Connection, room_id: str, asker: str) -> list[Q
         "SELECT * FROM questions WHERE state = 'open' AND room_id = ? AND asker = ? ORDER BY id DESC", (room_id, asker)
     ).fetchall()
     return [_question(row) for row in rows]
+
+
+def state_of(connection: sqlite3.Connection, question_id: int) -> str:
+    """`open`, or how the question was settled."""
+    row = connection.execute("SELECT state FROM questions WHERE id = ?", (question_id,)).fetchone()
+    return "" if row is None else str(row[0])
 
 
 def settle(tx: sqlite3.Connection, question_id: int, state: str) -> bool:

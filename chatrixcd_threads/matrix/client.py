@@ -6,6 +6,7 @@ Each guard closes a hole that was seen in nio 0.26; the tests in tests/faults se
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -15,16 +16,30 @@ from nio import (
     Api,
     AsyncClient,
     AsyncClientConfig,
+    EncryptionError,
+    GroupEncryptionError,
+    JoinedMembersResponse,
+    KeysClaimResponse,
+    KeysQueryResponse,
     KeysUploadResponse,
     KeyVerificationEvent,
     MegolmEvent,
+    OlmTrustError,
+    RoomKeyRequest,
+    RoomKeyRequestCancellation,
     RoomMessagesResponse,
+    ShareGroupSessionResponse,
     SyncResponse,
 )
+
+from chatrixcd_threads.matrix.patience import Retry
+from chatrixcd_threads.matrix.vetting import vetted
 
 log = logging.getLogger("chatrixcd.matrix")
 
 Result = TypeVar("Result")
+
+CRYPTO_TROUBLE: Final = (EncryptionError, GroupEncryptionError, OlmTrustError)
 
 # What an encrypted payload may hold. State inside a payload would be believed by nio, although no server checked it.
 IN_PAYLOAD: Final = frozenset({"m.room.message", "m.reaction", "m.sticker"})
@@ -45,6 +60,9 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
     def __init__(self, homeserver: str, user_id: str, device_id: str, store: Path) -> None:
         super().__init__(homeserver, user_id, device_id, store_path=str(store), config=CONFIG)
         self.refused: set[str] = set()
+        self.lacks_fallback_key = False
+        self._unshared: set[str] = set()  # rooms in which some device did not get its key
+        self._silent: set[str] = set()  # people whose homeserver does not tell their devices
 
     def _guarded(self, what: str, call: Callable[..., Result], *args: object) -> Result | None:
         """Runs a piece of nio that handles foreign data. One of the three places that catch everything."""
@@ -57,6 +75,8 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
     def _handle_decrypt_to_device(self, to_device_event: Any) -> Any:
         if isinstance(to_device_event, KeyVerificationEvent):
             return None  # nio would answer, and wrongly
+        if isinstance(to_device_event, RoomKeyRequest | RoomKeyRequestCancellation):
+            return None  # nobody gets keys on request, and nio would keep the requests of strangers for ever
         decrypted = self._guarded("a to-device event", super()._handle_decrypt_to_device, to_device_event)
         if decrypted is not None and self.olm:
             self.olm.save_account()  # nio saves before the one-time key is taken out
@@ -95,37 +115,144 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
             return None
         return decrypted
 
+    async def ask(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """A request that nio does not know: the status and the object that came back."""
+        headers = {"Authorization": f"Bearer {self.access_token}", "Content-Type": "application/json"}
+        answer = await self.send(method, f"/_matrix/client/v3/{path}", json.dumps(body), headers)
+        return answer.status, await self.parse_body(answer)
+
+    async def parse_body(self, transport_response: Any) -> dict[str, Any]:
+        body = vetted(await super().parse_body(transport_response))
+        unused = body.get("device_unused_fallback_key_types")  # nio does not know of fallback keys
+        if unused is not None:
+            self.lacks_fallback_key = "signed_curve25519" not in unused
+        return body
+
     def _handle_olm_events(self, response: SyncResponse) -> None:
         super()._handle_olm_events(response)
         count = response.device_key_count.signed_curve25519
         if count is not None and self.olm:
             self.olm.uploaded_key_count = count  # nio overlooks a count of zero and then never uploads again
 
+    @property
+    def should_upload_keys(self) -> bool:
+        return bool(super().should_upload_keys or (self.olm and self.lacks_fallback_key))
+
     async def keys_upload(self) -> Any:
         """Saves the account before the POST: a repeat after a crash is then the same upload, and accepted."""
-        keys = self.olm.share_keys()
+        keys = self._keys_due()
         self.olm.save_account()
         method, path, data = Api.keys_upload(self.access_token, keys)
-        return await self._send(KeysUploadResponse, method, path, data)
+        response = await self._send(KeysUploadResponse, method, path, data)
+        if isinstance(response, KeysUploadResponse):
+            self.lacks_fallback_key = False
+        return response
+
+    def _keys_due(self) -> dict[str, Any]:
+        """What the server lacks. Keys that were made for an upload that failed are offered again, not multiplied."""
+        account, raw = self.olm.account, self.olm.account._account
+        due: dict[str, Any] = {}
+        if not account.shared:
+            due["device_keys"] = self._signed(self._device_keys())
+        there = (self.olm.uploaded_key_count or 0) if account.shared else 0
+        wanted = account.max_one_time_keys - there - len(raw.one_time_keys)
+        if wanted > 0:
+            account.generate_one_time_keys(wanted)
+        if raw.one_time_keys:
+            due["one_time_keys"] = {
+                f"signed_curve25519:{name}": self._signed({"key": key.to_base64()})
+                for name, key in raw.one_time_keys.items()
+            }
+        if self.lacks_fallback_key:
+            if not raw.fallback_key:
+                raw.generate_fallback_key()
+            due["fallback_keys"] = {
+                f"signed_curve25519:{name}": self._signed({"key": key.to_base64(), "fallback": True})
+                for name, key in raw.fallback_key.items()
+            }
+        return due
+
+    def _device_keys(self) -> dict[str, Any]:
+        keys = self.olm.account.identity_keys
+        return {
+            "algorithms": self.olm._algorithms,
+            "device_id": self.device_id,
+            "user_id": self.user_id,
+            "keys": {f"{kind}:{self.device_id}": keys[kind] for kind in ("curve25519", "ed25519")},
+        }
+
+    def _signed(self, thing: dict[str, Any]) -> dict[str, Any]:
+        return thing | {"signatures": {self.user_id: {f"ed25519:{self.device_id}": self.olm.sign_json(thing)}}}
+
+    async def ready_to_encrypt(self, room_id: str) -> None:
+        """Knows members and their devices before something is encrypted for them; nio goes on without. Raises Retry."""
+        room = self.rooms[room_id]
+        if not room.encrypted:
+            return
+        if not room.members_synced:
+            answer = await self.joined_members(room_id)
+            if not isinstance(answer, JoinedMembersResponse):
+                raise Retry(f"members of {room_id}: {answer.status_code or answer.message}")
+        if (self.olm.users_for_key_query & set(room.users)) - self._silent:
+            await self._devices_known()
+
+    async def keys_query(self) -> Any:
+        """Remembers whose homeserver said nothing: no sending waits for those again; the next sync asks once more."""
+        asked = set(self.olm.users_for_key_query)
+        answer = await super().keys_query()
+        if isinstance(answer, KeysQueryResponse):
+            self._silent = asked & self.olm.users_for_key_query
+        return answer
+
+    async def _devices_known(self) -> None:
+        answer = await self.keys_query()
+        if not isinstance(answer, KeysQueryResponse):
+            raise Retry(f"keys/query: {answer.status_code or answer.message}")
 
     async def share_group_session(self, room_id: str, ignore_unverified_devices: bool = False) -> Any:
-        """Leaves no room behind that waits for ever for a sharing that failed."""
+        """Leaves no room behind that waits for ever for a sharing that failed, nor one that believes it worked."""
+        self._unshared.discard(room_id)
         try:
-            return await super().share_group_session(room_id, ignore_unverified_devices)
+            shared = await super().share_group_session(room_id, ignore_unverified_devices)
         except BaseException:
             waiting = self.sharing_session.pop(room_id, None)
             if waiting is not None:
                 waiting.set()
             raise
+        if room_id in self._unshared:
+            self.olm.outbound_group_sessions[room_id].shared = False  # the next try goes to those who are left
+            raise Retry(f"the key of {room_id} did not reach every device")
+        return shared
+
+    async def keys_claim(self, user_set: Any) -> Any:
+        """Raises Retry when the homeserver gives no answer; nio would leave those devices without the room's key."""
+        answer = await super().keys_claim(user_set)
+        if not isinstance(answer, KeysClaimResponse):
+            raise Retry(f"keys/claim: {answer.status_code or answer.message}")
+        return answer
+
+    async def _send(self, response_class: type, *args: Any, **more: Any) -> Any:
+        """Notes which room keys did not arrive: nio throws those failures away."""
+        if response_class is not ShareGroupSessionResponse:
+            return await super()._send(response_class, *args, **more)
+        room_id = (args[3] if len(args) > 3 else more["response_data"])[0]
+        arrived = False
+        try:
+            response = await super()._send(response_class, *args, **more)
+            arrived = isinstance(response, ShareGroupSessionResponse)
+        finally:
+            if not arrived:
+                self._unshared.add(room_id)
+        return response
 
     async def owns(self, sender: str, sender_key: str) -> bool:
-        """Whether the key that encrypted a message belongs to a device of its sender; nio never looks."""
+        """Whether the key that encrypted a message belongs to a device of its sender; nio never looks. Raises Retry."""
         if self.device_store.device_from_sender_key(sender, sender_key) is not None:
             return True
         if sender == self.user_id:
             return bool(sender_key == self.olm.account.identity_keys["curve25519"])
         self.olm.users_for_key_query.add(sender)
-        await self.keys_query()
+        await self._devices_known()
         return self.device_store.device_from_sender_key(sender, sender_key) is not None
 
     async def aclose(self) -> None:

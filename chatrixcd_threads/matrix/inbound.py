@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from nio import MegolmEvent
 
@@ -19,6 +19,7 @@ from chatrixcd_threads.matrix.client import GuardedClient
 log = logging.getLogger("chatrixcd.inbound")
 
 LONGEST_COMMAND: Final = 4_000  # characters of the first line
+LONGEST_ID: Final = 255
 
 
 async def heard(client: GuardedClient, room_id: str, events: Iterable[Any], prefix: str) -> list[Heard]:
@@ -46,14 +47,14 @@ def since_own_join(events: list[Any], user_id: str) -> list[Any]:
 
 
 def _joins(source: dict[str, Any]) -> bool:
-    before = (source.get("unsigned") or {}).get("prev_content") or {}
-    return bool(source["content"].get("membership") == "join" and before.get("membership") != "join")
+    before = _dict(_dict(source.get("unsigned")).get("prev_content"))
+    return bool(_dict(source.get("content")).get("membership") == "join" and before.get("membership") != "join")
 
 
 def _one(client: GuardedClient, room_id: str, event: Any, prefix: str, encrypted: bool) -> Heard | None:
     source = _source(event)
     event_id, sender, kind = source.get("event_id"), source.get("sender"), source.get("type")
-    if not isinstance(event_id, str) or not isinstance(sender, str) or event_id in client.refused:
+    if not _storable(event_id) or not _storable(sender) or event_id in client.refused:
         return None
     if sender == client.user_id:
         return (
@@ -61,14 +62,12 @@ def _one(client: GuardedClient, room_id: str, event: Any, prefix: str, encrypted
             if kind in ("m.room.message", "m.room.encrypted")
             else None
         )
-    at = float(source.get("origin_server_ts") or 0) / 1000
+    at = _seconds(source.get("origin_server_ts"))
     if isinstance(event, MegolmEvent):
-        return Incoming(0, event_id, room_id, sender, Kind.UNREADABLE, text=str(event.session_id), at=at)
-    content = source.get("content")
-    if not isinstance(content, dict):
-        return None
-    relation = content.get("m.relates_to")
-    relation = relation if isinstance(relation, dict) else {}
+        session = event.session_id if _storable(event.session_id) else ""
+        return Incoming(0, event_id, room_id, sender, Kind.UNREADABLE, text=session, at=at)
+    content = _dict(source.get("content"))
+    relation = _dict(content.get("m.relates_to"))
     base = Incoming(0, event_id, room_id, sender, Kind.COMMAND, at=at, thread=_thread(relation))
     if kind == "m.reaction":
         return _reaction(base, relation)
@@ -81,8 +80,9 @@ def _one(client: GuardedClient, room_id: str, event: Any, prefix: str, encrypted
 def _message(base: Incoming, body: object, relation: dict[str, Any], prefix: str, in_clear: bool) -> Heard | None:
     if not isinstance(body, str):
         return None
-    replied = relation.get("m.in_reply_to")
-    target = replied.get("event_id") if isinstance(replied, dict) and not relation.get("is_falling_back") else None
+    body = body.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair cannot be stored
+    replied = _dict(relation.get("m.in_reply_to")).get("event_id")
+    target = replied if _storable(replied) and not relation.get("is_falling_back") else None
     words = without_quote(body) if target else body
     line = command_line(words[: LONGEST_COMMAND + len(prefix)], prefix)
     if line is not None:
@@ -90,19 +90,19 @@ def _message(base: Incoming, body: object, relation: dict[str, Any], prefix: str
     verdict = verdict_of_word(words) if len(words) < 100 else None
     if verdict is None or in_clear:
         return Chatter(base.room_id, base.sender)
-    return _as(base, Kind.ANSWER, verdict, target if isinstance(target, str) else None)
+    return _as(base, Kind.ANSWER, verdict, target)
 
 
 def _reaction(base: Incoming, relation: dict[str, Any]) -> Heard | None:
     verdict, target = verdict_of_reaction(str(relation.get("key"))), relation.get("event_id")
-    if verdict is None or not isinstance(target, str) or relation.get("rel_type") != "m.annotation":
+    if verdict is None or not _storable(target) or relation.get("rel_type") != "m.annotation":
         return None
     return _as(base, Kind.REACTION, verdict, target)
 
 
 def _thread(relation: dict[str, Any]) -> str | None:
     root = relation.get("event_id")
-    return root if relation.get("rel_type") == "m.thread" and isinstance(root, str) else None
+    return root if relation.get("rel_type") == "m.thread" and _storable(root) else None
 
 
 def _as(base: Incoming, kind: Kind, text: str = "", target: str | None = None) -> Incoming:
@@ -117,5 +117,18 @@ async def _is_senders_own(client: GuardedClient, event: Any) -> bool:
 
 
 def _source(event: Any) -> dict[str, Any]:
-    source = getattr(event, "source", None)
-    return source if isinstance(source, dict) else {}
+    return _dict(getattr(event, "source", None))
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _seconds(milliseconds: object) -> float:
+    whole = milliseconds if isinstance(milliseconds, int) and 0 <= milliseconds < 2**53 else 0
+    return whole / 1000
+
+
+def _storable(name: object) -> TypeGuard[str]:
+    """Whether this is an id that a server may have made, and not half a surrogate pair or a novel."""
+    return isinstance(name, str) and 0 < len(name) <= LONGEST_ID and not any("\ud800" <= c <= "\udfff" for c in name)

@@ -71,13 +71,11 @@ class Invites:
         request.answer.put(RoomOutcome(room_id, problem))
 
     def _inviter(self, info: Any) -> str | None:
-        for event in info.invite_state:
-            if (
-                getattr(event, "state_key", None) == self._client.user_id
-                and getattr(event, "membership", "") == "invite"
-            ):
-                return str(event.sender)
-        return None
+        """The sender of the invitation. Our homeserver puts it last; what comes before was written by the inviting one."""
+        about_us = [event for event in info.invite_state if getattr(event, "state_key", None) == self._client.user_id]
+        if not about_us or getattr(about_us[-1], "membership", "") != "invite":
+            return None
+        return str(about_us[-1].sender)
 
 
 def _settle(tx: sqlite3.Connection, room_id: str) -> None:

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import aiohttp
-from nio import LocalProtocolError, RoomSendResponse, SendRetryError, UploadResponse
+from nio import LocalProtocolError, RoomSendResponse, UploadResponse
 
 from chatrixcd_threads.journal import outbox
 from chatrixcd_threads.journal.db import Journal, get_meta
 from chatrixcd_threads.journal.outbox import Sending
 from chatrixcd_threads.matrix import content
-from chatrixcd_threads.matrix.client import GuardedClient
+from chatrixcd_threads.matrix.client import CRYPTO_TROUBLE, GuardedClient
 from chatrixcd_threads.matrix.login import LoggedOut
-from chatrixcd_threads.matrix.patience import Backoff
+from chatrixcd_threads.matrix.patience import Backoff, Retry
 
 log = logging.getLogger("chatrixcd.outbound")
 
@@ -27,7 +27,7 @@ LIMITED_FOR: Final = 60.0  # seconds after the last 429
 
 # Statuses of 4xx that a repeat may change; the others, with an error code of Matrix, are final.
 PASSING: Final = frozenset({401, 408, 425, 429})
-TROUBLE: Final = (aiohttp.ClientError, TimeoutError, OSError, SendRetryError, ValueError)
+TROUBLE: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
 
 class Sender:
@@ -91,11 +91,16 @@ class Sender:
             return
         try:
             response = await self._put(sending)
-        except TROUBLE as error:
-            self._later(f"{type(error).__name__}")
-            return
         except LocalProtocolError as error:
-            self._fail(sending, str(error))
+            if not self._client.logged_in:
+                raise LoggedOut from error  # a soft logout came while this was under way
+            if sending.room_id not in self._client.rooms:
+                self._fail(sending, "the bot is not in this room")
+            else:
+                self._later(str(error))  # members not known yet and the like
+            return
+        except (Retry, *CRYPTO_TROUBLE, *TROUBLE) as error:
+            self._later(str(error) or type(error).__name__)
             return
         if isinstance(response, RoomSendResponse):
             with self._journal.write() as tx:
@@ -106,7 +111,7 @@ class Sender:
 
     async def _put(self, sending: Sending) -> Any:
         row: dict[str, Any] = sending.content
-        if sending.file is not None and sending.edits is None:
+        if sending.file is not None:  # a file cannot be edited: a newer one is a message of its own
             room = self._client.rooms[sending.room_id]
             data = sending.file
             answer, keys = await self._client.upload(
@@ -117,6 +122,7 @@ class Sender:
             body = content.file(row, answer.content_uri, keys)
         else:
             body = content.message(row, sending.edits)
+        await self._client.ready_to_encrypt(sending.room_id)
         txn = outbox.txn_id(self._id, sending.id, sending.version)
         return await self._client.room_send(
             sending.room_id, "m.room.message", body, txn, ignore_unverified_devices=True

@@ -78,6 +78,8 @@ class MatrixService(Service):
     def change_login(self, settings: MatrixSettings) -> str:
         """Logs in with other settings and goes over to them. Returns why it did not work; then all stays as it is."""
         kept = msgspec.structs.replace(settings, store_path=self._login.store_path)
+        if kept == self._login:
+            return ""
         loop = self._loop
         if loop is None:
             self._login = kept  # there is no connection that could be lost

@@ -17,7 +17,7 @@ from chatrixcd_threads.journal import launches
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.journal.launches import Launch
 from chatrixcd_threads.semaphore.client import Semaphore
-from chatrixcd_threads.semaphore.errors import BadToken, Forbidden, Missing, SemaphoreError
+from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.models import Task
 
 log = logging.getLogger("chatrixcd.launch")
@@ -25,6 +25,7 @@ log = logging.getLogger("chatrixcd.launch")
 LOOKS = 3
 PAUSE = 1.0  # seconds between two looks for a task whose POST was not answered
 NEWEST = 50
+NOT_STARTED = frozenset({400, 401, 403, 404})  # answers after which there is no task
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Launcher:
             case "confirmed":
                 return self._post(launch)
             case "sending":
-                return self._look(launch, "I was interrupted while I sent the launch to Semaphore")
+                return self._look(launch, "I was interrupted while I sent the launch to Semaphore.")
             case _:
                 raise InDoubt(
                     f"This launch of {launch.template_name} has already ended as “{launch.state}”. Please ask again."
@@ -95,17 +96,19 @@ class Launcher:
             found = [task for task in tasks if launch.token in task.message]
             if found:
                 return self._note(launch, found[0], found=True)
-            if refused is not None and isinstance(refused, BadToken | Forbidden | Missing):
-                self._move(launch, "failed")
-                raise refused
+            if refused is not None and refused.status in NOT_STARTED:
+                break
+        if refused is not None and refused.status in NOT_STARTED:
+            self._move(launch, "failed")
+            raise refused
         self._move(launch, "doubt")
         saw = (
-            f"I looked {looked} times among its newest tasks and did not find it"
+            f"I looked {looked} times among its newest tasks and did not find it."
             if looked
-            else "and I cannot read its tasks either"
+            else "I cannot read its tasks either."
         )
         raise InDoubt(
-            f"I do not know whether {launch.template_name} was started. {why} {saw}. "
+            f"I do not know whether {launch.template_name} was started. {why} {saw} "
             f"Look in Semaphore for a task whose message contains {launch.token} before you run it again."
         )
 

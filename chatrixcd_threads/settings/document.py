@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ _BARE = re.compile(
 )
 _NO_NUMBER = re.compile(r"[-+]?(?:nan|inf|infinity)\s*(?:[,}\]#]|//|/\*|\Z)", re.IGNORECASE)
 _SWALLOWED = re.compile(r",$|,?\s+(?:#|//|/\*)")
+_CHARACTER = re.compile(r"\r\n|.", re.DOTALL)
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 
 _REASONS = {
@@ -71,14 +72,30 @@ class BadFileError(ConfigError):
         self.column = column
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Where a key of the outermost object stands in the text: its first character, its value, the comma after it."""
+
+    key: str
+    start: int
+    value: int
+    end: int
+    comma: int | None = None
+
+
 @dataclass(frozen=True)
 class Document:
-    """A file's content as plain Python values. `swallowed`: unquoted texts that took a comma or comment with them."""
+    """A file's content as plain Python values. `swallowed`: unquoted texts that took a comma or comment with them.
+
+    `members` and `closing` (the last brace, None without one) count characters of the text as it was given to `parse`.
+    """
 
     path: str
     data: dict[str, Any]
     lines: Mapping[KeyPath, int]
     swallowed: tuple[KeyPath, ...] = ()
+    members: tuple[Member, ...] = ()
+    closing: int | None = None
 
     def line_of(self, key: KeyPath) -> int | None:
         """The line on which this key (or this item of a list) stands."""
@@ -126,7 +143,8 @@ def parse(text: str, path: str) -> Document:
         reason, at = "this cannot be read as JSON or HJSON", parser.last
     else:
         lines = {key: source.count("\n", 0, position) for key, position in parser.places.items()}
-        return Document(path, data, lines, tuple(parser.swallowed))
+        members, closing = _in_original(text, parser)
+        return Document(path, data, lines, tuple(parser.swallowed), members, closing)
     at = max(1, min(at, len(source)))
     line, column = max(1, source.count("\n", 0, at)), at - source.rfind("\n", 0, at)
     raise BadFileError(path, (f"{path} line {line} column {column}: {reason}",), line=line, column=column)
@@ -135,6 +153,27 @@ def parse(text: str, path: str) -> Document:
 def name_of_type(value: object) -> str:
     """What a value is called in a message: "a number", "a list" …"""
     return _TYPE_NAMES.get(type(value), "something else")
+
+
+def _in_original(text: str, parser: _Parser) -> tuple[tuple[Member, ...], int | None]:
+    """The parser's positions as positions in the text before its line ends were made alike."""
+    if text[:1] != "\ufeff" and "\r" not in text:
+        original: Callable[[int], int] = lambda at: at - 1  # noqa: E731 - the common case costs nothing
+    else:
+        starts = [match.start() for match in _CHARACTER.finditer(text, 1 if text[:1] == "\ufeff" else 0)]
+        starts.append(len(text))
+        original = lambda at: starts[at - 1]  # noqa: E731
+    members = tuple(
+        Member(
+            each.key,
+            original(each.start),
+            original(each.value),
+            original(each.end),
+            None if each.comma is None else original(each.comma),
+        )
+        for each in parser.members
+    )
+    return members, None if parser.closing is None else original(parser.closing)
 
 
 def _too_big(path: str) -> BadFileError:
@@ -164,6 +203,8 @@ class _Parser:
         self.source = source
         self.places: dict[KeyPath, int] = {}
         self.swallowed: list[KeyPath] = []
+        self.members: list[Member] = []
+        self.closing: int | None = None
         self.path: list[str | int] = []
         self.last = 0
 
@@ -227,6 +268,7 @@ class _Parser:
                 line = max(1, source.count("\n", 0, opened))
                 raise _Stop(f"the file ends, but the {{ of line {line} is never closed", at)
             if character == "}" and not without_braces:
+                self.closing = at  # the outermost object ends last
                 return found, at + 1
             started = at
             if character in "\"'":
@@ -240,10 +282,12 @@ class _Parser:
                 line = source.count("\n", 0, self.places[(*self.path, key)])
                 raise _Stop(f"the key {_short(key)} was already given in line {line}", started)
             self._enter(key, started)
-            character, at = self._next(at + 1)
-            found[key], at = self._value(scan_once, at)
+            character, value_at = self._next(at + 1)
+            found[key], end = self._value(scan_once, value_at)
             self.path.pop()
-            character, at = self._next(at)
+            character, at = self._next(end)
+            if not self.path:
+                self.members.append(Member(key, started, value_at, end, at if character == "," else None))
             if character == ",":
                 character, at = self._next(at + 1)
 

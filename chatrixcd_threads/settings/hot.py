@@ -6,6 +6,7 @@ stand under the write lock; readers take one reference and never wait. Works wit
 
 from __future__ import annotations
 
+import codecs
 import os
 import threading
 import time
@@ -192,6 +193,44 @@ class HotFile(Generic[T]):
                 return copy
         raise ConfigError(f"There is no earlier version of {self.path.name} to go back to.")
 
+    def edit(self, change: Callable[[str | None], str]) -> Changed:
+        """Rewrites the file for somebody who asked for it; it counts at once, without a question. Raises ConfigError.
+
+        `change` gets the text as it is in the file (None: there is no file) and gives the new one. A file that cannot be
+        read or is not good, and one that another hand has just changed, is never written over.
+        """
+        with self._looking:
+            before = self._for_edit()
+            text = change(before)
+            value, warnings = self._check(text)
+            if self._text_now() != before:
+                raise ConfigError(f"{self.path} was saved by somebody else at the same moment. I changed nothing.")
+            replace_file(self.path, _with_mark(self.path, text))
+            self._seen, self.error, self._held = fingerprint(self.path), None, None
+            return self._swap(Version(value, text, self._time(), warnings))
+
+    def _for_edit(self) -> str | None:
+        """The text to build upon; it must be good, and what is in force must not say more than it does."""
+        before = self._text_now()
+        if self._held is not None:
+            raise ConfigError(f"{self.path} was edited, and that edit still waits for a yes or no. I changed nothing.")
+        if before is not None:
+            try:
+                self._check(before)
+            except ConfigError as error:
+                raise ConfigError(f"I changed nothing, because the file has a mistake: {error.sentence}") from error
+            if _has_content(self._version.text) and not _has_content(before):
+                raise ConfigError(f"{self.path} was just emptied by somebody. I changed nothing.")
+        elif self._version.text is not None:
+            raise ConfigError(f"{self.path} has gone away; put it back first. I changed nothing.")
+        return before
+
+    def _text_now(self) -> str | None:
+        try:
+            return read(self.path)
+        except FileNotFoundError:
+            return None
+
     def check_text(self, text: str) -> tuple[T, tuple[str, ...]]:
         """Whether a text would be taken as this file, without any effect. Raises ConfigError."""
         return self._check(text)
@@ -281,6 +320,15 @@ def replace_file(path: Path, text: str) -> None:
     except OSError as error:
         fresh.unlink(missing_ok=True)
         raise ConfigError(f"{path} could not be written: {error.strerror or error}. Nothing was changed.") from error
+
+
+def _with_mark(path: Path, text: str) -> str:
+    """With the byte order mark in front that some editors write, when the file has one: a reader never sees it."""
+    try:
+        with path.open("rb") as file:
+            return ("\ufeff" if file.read(3) == codecs.BOM_UTF8 else "") + text
+    except OSError:
+        return text
 
 
 def _has_content(text: str | None) -> bool:

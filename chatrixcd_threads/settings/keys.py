@@ -88,6 +88,7 @@ RULES: Mapping[str, Rule] = {
     "semaphore.poll_seconds": _SECONDS,
     "bot.command_prefix": Rule("a text without spaces at its ends, and not empty", _is_prefix),
     "bot.allowed_rooms": _ROOMS,
+    "bot.admin_room": Rule('a room id like "!id:example.org"', lambda value: value == "" or str(value).startswith("!")),
     "bot.greeting_rooms": _ROOMS,
     "bot.admin_users": _USERS,
     "bot.invite_from": _USERS,

@@ -44,6 +44,7 @@ class BotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     allowed_rooms: tuple[str, ...] = ()
     admin_users: tuple[str, ...] = ()
     invite_from: tuple[str, ...] = ()
+    admin_room: str = ""
     greetings_enabled: bool = True
     greeting_rooms: tuple[str, ...] = ()
     startup_message: str = "🤖 ChatrixCD bot is now online and ready to help with CI/CD tasks!"

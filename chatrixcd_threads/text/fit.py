@@ -34,5 +34,5 @@ def fit(value: Text, name: str) -> tuple[Text, Attachment | None]:
     head = "\n".join(line[:200] for line in value.plain.splitlines()[:KEPT_LINES])
     short = lines(pre(head), text(f"… {len(data):,} bytes in all: the whole text is in the file {name}."))
     if size(short) > MOST_BYTES:  # a few very long lines of wide characters
-        short = lines(pre(head[:500]), text(f"… the whole text is in the file {name}."))
+        short = lines(pre(head[:350]), text(f"… the whole text is in the file {name}."))
     return short, Attachment(name, data)

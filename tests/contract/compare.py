@@ -14,7 +14,7 @@ def kind_of(value: Any) -> str:
         return "bool"
     if isinstance(value, int | float):
         return "number"
-    return {str: "text", list: "list", dict: "object"}[type(value)]
+    return "text" if isinstance(value, str) else "list" if isinstance(value, list) else "object"
 
 
 def _summary(value: Any) -> bool:

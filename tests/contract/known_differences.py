@@ -47,15 +47,16 @@ KNOWN: tuple[Known, ...] = (
         _ALL,
         "resources",
         r"tasks/last",
-        r"\.(user_id|user_name)|\.end: null|elements were recorded",
-        "The calls of the integration that start tasks carried a header which the recording leaves out.",
+        r"\.(user_id|user_name)|\.(start|end): null|elements were recorded",
+        "The task of the clock has started sooner than the tick of five seconds; the calls of the integration "
+        "that start tasks carried a header which the recording leaves out.",
     ),
     Known(
-        "sqlite-2.16",
+        _ALL,
         "resources",
         r"GET /api/tasks/\d+$",
         r"elements were recorded",
-        "For the same reason fewer tasks are queued.",
+        "For the same reason other tasks are queued at that moment.",
         sometimes=True,
     ),
     Known(
@@ -65,8 +66,16 @@ KNOWN: tuple[Known, ...] = (
         r"stopping",
         "Two stops at once raced inside the Bolt store: the second wrote back an older row. Ours handles one at a time.",
     ),
+    Known(
+        "bolt",
+        "terraform-confirm",
+        r"tasks/2147483612|states of task 2147483612",
+        r"waiting_confirmation",
+        "Bolt had lost the line 'No changes.', so the task asked for a confirmation of nothing.",
+    ),
     Known("sqlite-2.16", "alerts-deploy-without-build", r"output", r"slack alert", _ALERT),
     Known("bolt", "alerts-deploy-without-build", r"output", r"slack alert", _ALERT, sometimes=True),
+    Known("bolt", "terraform-confirm-early", r"output", r"slack alert", _ALERT),
     Known(
         "bolt",
         "alerts-deploy-without-build",

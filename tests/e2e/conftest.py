@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+import requests
 
 from chatrixcd_threads.demo.botprocess import BotProcess
 from chatrixcd_threads.demo.homeserver import Account, Homeserver
@@ -150,6 +151,13 @@ class Stage:
     def posts(self, pattern: str = "") -> list[str]:
         """The paths of all POSTs that Semaphore has seen."""
         return [path for method, path, _ in self.semaphore.requests() if method == "POST" and re.search(pattern, path)]
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        """Something that an admin does in Semaphore's own pages."""
+        headers = {"Authorization": f"Bearer {self.semaphore.token('admin')}"}
+        answer = requests.request(method, self.semaphore.url + "/api" + path, json=body, headers=headers, timeout=15)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
 
     def task(self, number: int) -> dict[str, Any]:
         return next(dict(row) for row in self.semaphore.tasks() if row["id"] == number)

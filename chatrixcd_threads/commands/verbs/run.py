@@ -111,12 +111,13 @@ def refuse_what_cannot_be_done(template: Template) -> None:
     asked_for = [each.title or each.name for each in template.survey_vars if each.required]
     if asked_for:
         raise UserError(
-            f"I did not start {template.name}: it needs values for {', '.join(asked_for)}, which I cannot ask for yet. Start it in Semaphore."
+            f"I did not start {template.name}: it needs values for {', '.join(asked_for)}, which I cannot ask for yet. "
+            "Start it in Semaphore."
         )
 
 
 def digest(template: Template) -> str:
     """Changes when anything changes that decides what a task of this template does."""
     what = (template.name, template.app, template.playbook, template.type, template.arguments, template.git_branch, template.inventory_id,
-            template.environment_id, template.repository_id, template.task_params)  # fmt: skip
+            template.environment_id, template.environment_ids, template.repository_id, template.survey_vars, template.task_params)  # fmt: skip
     return hashlib.sha256(repr(what).encode()).hexdigest()[:16]

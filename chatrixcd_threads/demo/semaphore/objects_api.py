@@ -261,9 +261,9 @@ class Objects:
             return self._other_project(kind, row)
         if complaint := self._complaint(kind, row):
             return sentence(complaint)
-        if kind == "schedules" and self.profile.foreign_keys:
-            if self.store.get("templates", context.pid, row["template_id"]) is None:
-                return empty(400)
+        known = self.store.get("templates", context.pid, row.get("template_id"))
+        if kind == "schedules" and self.profile.foreign_keys and known is None:
+            return empty(400)
         if kind == "schedules":
             row["echoed"] = row.pop("task_params", {})
         made = (

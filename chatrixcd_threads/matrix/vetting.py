@@ -1,0 +1,60 @@
+"""Answers of the homeserver, looked through before nio sees them.
+
+Keys in them were uploaded by other people. nio lets one junk key end the whole answer, and with it the sync or the
+sending; here only the device that it belongs to is left out.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from vodozemac import Curve25519PublicKey, Ed25519PublicKey, Ed25519Signature
+
+log = logging.getLogger("chatrixcd.matrix")
+
+
+def vetted(body: object) -> dict[str, Any]:
+    """The body of an answer as an object, without devices and one-time keys that cannot be used."""
+    if not isinstance(body, dict):
+        return {}  # nio reports an answer without what it needs as an error
+    for field, usable in (("device_keys", usable_device), ("one_time_keys", usable_one_time_key)):
+        if isinstance(body.get(field), dict):
+            body[field] = {user: _usable(user, devices, usable) for user, devices in body[field].items()}
+    return body
+
+
+def _usable(user_id: str, devices: object, usable: Any) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for device_id, keys in devices.items() if isinstance(devices, dict) else ():
+        try:
+            good = bool(usable(user_id, device_id, keys))
+        except (ValueError, TypeError, KeyError, AttributeError):  # vodozemac's errors are ValueErrors
+            good = False
+        if good:
+            kept[device_id] = keys
+        else:
+            log.warning("the keys of device %s of %s are junk; it is left out", device_id, user_id)
+    return kept
+
+
+def usable_device(user_id: str, device_id: str, keys: dict[str, Any]) -> bool:
+    """Whether nio can work with a device object of /keys/query. Raises what junk makes it raise."""
+    Ed25519PublicKey.from_base64(keys["keys"][f"ed25519:{device_id}"])
+    Curve25519PublicKey.from_base64(keys["keys"][f"curve25519:{device_id}"])
+    Ed25519Signature.from_base64(keys["signatures"][user_id][f"ed25519:{device_id}"])
+    named = keys["user_id"] == user_id and keys["device_id"] == device_id
+    unsigned = keys.get("unsigned", {})
+    return named and isinstance(unsigned, dict) and _texts(keys["algorithms"]) and _texts(keys["keys"].values())
+
+
+def usable_one_time_key(user_id: str, device_id: str, keys: dict[str, Any]) -> bool:
+    """The same for what /keys/claim gives for one device; nio takes the first key in it."""
+    key: dict[str, Any] = next(iter(keys.values()), {})
+    Curve25519PublicKey.from_base64(key["key"])
+    Ed25519Signature.from_base64(key["signatures"][user_id][f"ed25519:{device_id}"])
+    return True
+
+
+def _texts(values: Any) -> bool:
+    return all(isinstance(each, str) for each in values)
