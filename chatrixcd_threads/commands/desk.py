@@ -147,7 +147,7 @@ class Desk:
         if question.asker == ANY_ADMIN and not tools.access.is_admin(event.sender):
             return []
         if event.text == "no":
-            return [lambda tx: self._refused(tx, question, tools)]
+            return [lambda tx: self._refused(tx, question, event.sender, tools)]
         return self._confirmed(event, question, tools)
 
     def _question_of(self, event: Incoming, tools: Tools) -> Question | None:
@@ -177,14 +177,14 @@ class Desk:
 
         return [nudge]
 
-    def _refused(self, tx: sqlite3.Connection, question: Question, tools: Tools) -> None:
+    def _refused(self, tx: sqlite3.Connection, question: Question, sender: str, tools: Tools) -> None:
         if questions.settle(tx, question.id, "no"):
             summary = str(question.payload.get("summary", ""))
-            sentence = phrase(tools.messages, "cancel", task_name=summary, user_name=question.asker)
+            sentence = phrase(tools.messages, "cancel", task_name=summary, user_name=sender)
             self._edit_question(
                 tx,
                 question,
-                lines(text("✖ ") + sentence, text("Not done: ") + text(summary) + " — " + person(question.asker)),
+                lines(text("✖ ") + sentence, text("Not done: ") + text(summary) + " — " + person(sender)),
             )
 
     def _confirmed(self, event: Incoming, question: Question, tools: Tools) -> list[Effect]:

@@ -39,7 +39,7 @@ class Poster:
         mention: tuple[str, ...] = (),
     ) -> None:
         """One message (or the new content of one), and the file that goes with it."""
-        safe = Text(self._redactor.clean(text.plain), self._redactor.clean(text.html))
+        safe = Text(self._redactor.clean(text.plain), self._redactor.clean_html(text.html))
         safe, overflow = fit(safe, "answer.txt")
         content = {"plain": safe.plain.strip("\n"), "html": safe.html, "mention": list(mention)}
         relation = {"thread": where.thread, "reply_to": where.reply_to}

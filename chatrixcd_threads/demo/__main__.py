@@ -8,15 +8,21 @@ import signal
 import sys
 from types import FrameType
 
+from chatrixcd_threads.demo.reload import RELOAD_STEPS
 from chatrixcd_threads.demo.stage import stage
-from chatrixcd_threads.demo.tour import Tour
+from chatrixcd_threads.demo.tour import STEPS, Tour
 from chatrixcd_threads.demo.typing import Typing
 
 
 def main() -> int:
     """0 when every step of the tour was answered, or the typing was ended by the person."""
-    parser = argparse.ArgumentParser(prog="scripts/demo", description="Try the bot with a real homeserver on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="scripts/demo", description="Try the bot with a real homeserver on this machine."
+    )
     parser.add_argument("--tour", action="store_true", help="play a tour and print it (the default without a terminal)")
+    parser.add_argument(
+        "--reload", action="store_true", help="play the tour of the settings files: edits, good and bad"
+    )
     parser.add_argument("--profile", default="2.16", choices=("2.10", "2.16"), help="which Semaphore to behave like")
     options = parser.parse_args()
     logging.getLogger("nio").setLevel(logging.CRITICAL)  # the person's client; the bot has a log of its own
@@ -24,10 +30,11 @@ def main() -> int:
     signal.signal(signal.SIGHUP, _as_interrupt)
     try:
         with stage(options.profile, lambda line: print(f"· {line}", flush=True)) as set_up:
-            if not options.tour and sys.stdin.isatty():
+            if not (options.tour or options.reload) and sys.stdin.isatty():
                 Typing(set_up).run()
                 return 0
-            answered = Tour(set_up, lambda line: print(line, flush=True)).play()
+            steps = RELOAD_STEPS if options.reload else STEPS
+            answered = Tour(set_up, lambda line: print(line, flush=True), steps).play()
             if not answered:
                 print(f"\nThe end of the bot's log:\n{set_up.bot.log()[-3000:]}", file=sys.stderr)
             print("\nEvery step was answered." if answered else "\nNot every step was answered.")

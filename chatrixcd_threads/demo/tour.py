@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,7 @@ class Step:
     title: str
     say: str = ""
     react: str = ""
+    save: Callable[[Stage], str] | None = None  # edits a settings file and says in a line what it did
     expect: str = ""
 
 
@@ -49,15 +50,15 @@ STEPS: Final = (
 class Tour:
     """Plays the steps and writes the transcript. Owner: the main thread."""
 
-    def __init__(self, stage: Stage, write: Callable[[str], None]) -> None:
-        self._stage, self._write = stage, write
+    def __init__(self, stage: Stage, write: Callable[[str], None], steps: Sequence[Step] = STEPS) -> None:
+        self._stage, self._write, self._steps = stage, write, steps
         self._seen = 0  # versions of messages that were looked at
         self._last_said = ""
         self._task = ""
 
     def play(self) -> bool:
         """True when every step was answered as it must be."""
-        return all(self._play(step) for step in STEPS)
+        return all(self._play(step) for step in self._steps)
 
     def _play(self, step: Step) -> bool:
         self._write(f"\n# {step.title}")
@@ -79,6 +80,8 @@ class Tour:
             line = step.say.replace("{task}", self._task)
             self._write(spoken("ada", line))
             stage.person.send(stage.room_id, line)
+        elif step.save is not None:
+            self._write(spoken("file", step.save(stage)))
         elif step.react:
             self._write(spoken("ada", f"{step.react}  (a reaction on the bot's question)"))
             stage.person.react(stage.room_id, self._last_said, step.react)

@@ -85,7 +85,8 @@ class Launcher:
 
     def _look(self, launch: Launch, why: str, refused: SemaphoreError | None = None) -> Started:
         looked = 0
-        for turn in range(LOOKS):
+        ended = refused is not None and refused.status in NOT_STARTED
+        for turn in range(1 if ended else LOOKS):
             if turn:
                 self._pause(PAUSE)
             try:
@@ -96,9 +97,7 @@ class Launcher:
             found = [task for task in tasks if launch.token in task.message]
             if found:
                 return self._note(launch, found[0], found=True)
-            if refused is not None and refused.status in NOT_STARTED:
-                break
-        if refused is not None and refused.status in NOT_STARTED:
+        if refused is not None and ended:
             self._move(launch, "failed")
             raise refused
         self._move(launch, "doubt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import re
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ _PATTERNS: Final = (
     re.compile(r"()\bsyt_[A-Za-z0-9_]{10,}"),
     re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----"),
 )
+_TAG: Final = re.compile(r"(<(?!br>)[^>]*>)")
 _IDENTIFIERS: Final = (
     re.compile(r"@[a-z0-9._=/+-]+:[A-Za-z0-9.:-]+"),
     re.compile(r"![A-Za-z0-9_-]{10,}(?::[A-Za-z0-9.:-]+)?"),
@@ -36,6 +38,14 @@ class Redactor:
         for pattern in _PATTERNS:
             value = pattern.sub(rf"\1{MASK}", value)
         return value
+
+    def clean_html(self, marked: str) -> str:
+        """The HTML of a Text without secrets: they are looked for as they read, not as they are escaped."""
+        parts = _TAG.split(marked)
+        for index in range(0, len(parts), 2):  # the others are tags; \v stands for a line break and is white space
+            shown = html.unescape(parts[index].replace("<br>", "\v"))
+            parts[index] = html.escape(self.clean(shown)).replace("\v", "<br>")
+        return "".join(parts)
 
     def clean_for_log(self, value: str) -> str:
         """Also without names of people, rooms and addresses, when that was asked for (`-R`)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tests.conftest import Leaks
 
 _numbers = itertools.count(1)
+logging.getLogger("nio").setLevel(logging.CRITICAL)  # the people's clients would fill the report with the junk they get
 
 
 class Rig:
@@ -148,6 +150,17 @@ def eventually(holds: Callable[[], Any], what: str, timeout: float = 15.0) -> An
         if time.monotonic() > deadline:
             raise TimeoutError(f"{timeout:g} s passed without {what}")
         time.sleep(0.05)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """A failure is told with the end of the bot's log."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    used = getattr(item, "funcargs", {})
+    rig = used.get("rig") or used.get("shared")
+    if report.failed and rig is not None and hasattr(rig, "bot"):
+        report.sections.append(("log of the bot", rig.bot.log()[-8_000:]))
 
 
 @pytest.fixture(scope="session")
