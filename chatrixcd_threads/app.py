@@ -31,7 +31,7 @@ from chatrixcd_threads.semaphore.connection import Connection
 from chatrixcd_threads.semaphore.follower import Follower
 from chatrixcd_threads.semaphore.launch import Launcher
 from chatrixcd_threads.settings.config import Config
-from chatrixcd_threads.settings.hot import Outcome
+from chatrixcd_threads.settings.hot import Outcome, Refused
 from chatrixcd_threads.settings.messages import MessageManager
 from chatrixcd_threads.settings.watch import Watch
 from chatrixcd_threads.text.markup import text
@@ -85,6 +85,7 @@ class App:
         sys.setswitchinterval(SWITCH_INTERVAL)
         self._on_signals()
         self._greet(self._config.now.bot.startup_message)
+        self._tell_of_broken_files()
         self._supervisor.start()
         while not self._leave.is_set():
             self._supervisor.changed.wait(TICK_SECONDS)
@@ -167,6 +168,12 @@ class App:
             outbox.owed(self.journal.read()),
             time.monotonic() - self._since,
         )
+
+    def _tell_of_broken_files(self) -> None:
+        """A start on a kept version or on defaults is said like a bad edit."""
+        for file in (self._config.hot, self._messages.hot):
+            if file.error is not None:
+                self._told(Refused(file.path, file.error.sentence, file.version.since))
 
     def _greet(self, sentence: str) -> None:
         """The start and stop message, in the rooms that are named for it."""

@@ -102,15 +102,13 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
             decrypted = self.olm._decrypt_megolm_no_error(event)
             if decrypted is None:
                 return None
-            kind, payload = decrypted.source.get("type"), decrypted.source
+            kind, payload = str(decrypted.source.get("type")), decrypted.source
         except Exception as error:  # noqa: BLE001 - see _guarded; here the event must be remembered as junk
             log.warning("the payload of %s is junk (%s)", event.event_id, type(error).__name__)
             self.refused.add(event.event_id)
             return None
-        if "state_key" in payload or not (kind in IN_PAYLOAD or str(kind).startswith("m.key.verification.")):
-            log.warning(
-                "%s hides a %s of %s in an encrypted payload; it is refused", event.event_id, kind, event.sender
-            )
+        if "state_key" in payload or not (kind in IN_PAYLOAD or kind.startswith("m.key.verification.")):
+            log.warning("%s of %s hides a %.60r in its payload; it is refused", event.event_id, event.sender, kind)
             self.refused.add(event.event_id)
             return None
         return decrypted

@@ -97,13 +97,16 @@ class Syncer:
 
     async def _ask(self, since: str) -> SyncResponse:
         client = self._client
-        client.next_batch = since  # nio ignores a response that it believes to know already
+        client.next_batch = ""  # nio ignores a response with the token it knows, also the full state after a quiet restart
         try:
             response = await asyncio.wait_for(
                 client.sync(0 if self._first else POLL_MS, self._filter, since or None, full_state=self._first),
                 FIRST_SYNC_SECONDS,
             )
         except TROUBLE as error:
+            raise Retry(f"sync: {type(error).__name__}") from error
+        except Exception as error:  # nio raises anything when an answer is not what it expects
+            log.exception("the homeserver's answer could not be handled")
             raise Retry(f"sync: {type(error).__name__}") from error
         if isinstance(response, SyncResponse):
             return response

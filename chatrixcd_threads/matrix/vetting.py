@@ -1,7 +1,7 @@
 """Answers of the homeserver, looked through before nio sees them.
 
 Keys in them were uploaded by other people. nio lets one junk key end the whole answer, and with it the sync or the
-sending; here only the device that it belongs to is left out.
+sending; here only the device that it belongs to is left out. The same goes for events that no server should hand out.
 """
 
 from __future__ import annotations
@@ -15,13 +15,34 @@ log = logging.getLogger("chatrixcd.matrix")
 
 
 def vetted(body: object) -> dict[str, Any]:
-    """The body of an answer as an object, without devices and one-time keys that cannot be used."""
+    """The body of an answer as an object, without devices, one-time keys and events that cannot be used."""
     if not isinstance(body, dict):
         return {}  # nio reports an answer without what it needs as an error
     for field, usable in (("device_keys", usable_device), ("one_time_keys", usable_one_time_key)):
         if isinstance(body.get(field), dict):
             body[field] = {user: _usable(user, devices, usable) for user, devices in body[field].items()}
+    for infos in _dict(body.get("rooms")).values():
+        for info in _dict(infos).values():
+            for part in ("timeline", "state", "invite_state"):
+                if "events" in _dict(_dict(info).get(part)):
+                    info[part]["events"] = _readable(info[part]["events"])
     return body
+
+
+def _readable(events: object) -> list[Any]:
+    """Those with the frame that every event has; what stands in the content, nio copes with."""
+    return [event for event in events if _framed(event)] if isinstance(events, list) else []
+
+
+def _framed(event: object) -> bool:
+    if not isinstance(event, dict) or not isinstance(event.get("content"), dict):
+        return False
+    unsigned = event.get("unsigned", {})
+    return isinstance(unsigned, dict) and isinstance(unsigned.get("prev_content", {}), dict)
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _usable(user_id: str, devices: object, usable: Any) -> dict[str, Any]:

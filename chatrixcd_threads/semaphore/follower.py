@@ -69,11 +69,13 @@ class Follower(Service):
         while not self._again.empty():
             self._reported.pop(self._again.get(), None)
         follows = launches.followed(self._journal.read())
+        answers: list[bool] = []
         for follow in follows:
             if stop.is_set():
                 break
             beat()
-            self._check(follow)
+            answers.append(self._check(follow))
+        self._failures = self._failures + 1 if answers and not any(answers) else 0
         self._reported = {each.id: self._reported[each.id] for each in follows if each.id in self._reported}
         return bool(follows)
 
@@ -81,7 +83,8 @@ class Follower(Service):
         """A report could not be finished: the next round makes it once more. From any thread."""
         self._again.put(follow_id)
 
-    def _check(self, follow: Follow) -> None:
+    def _check(self, follow: Follow) -> bool:
+        """Looks at one task. False when Semaphore could not be asked."""
         try:
             task = self._semaphore().task(follow.project_id, follow.task_id)
             status, over = task.status, task.finished
@@ -89,17 +92,16 @@ class Follower(Service):
         except Missing:
             self._absent[follow.id] = self._absent.get(follow.id, 0) + 1
             if self._absent[follow.id] < BELIEVED_AFTER:
-                return
+                return True
             status, over = GONE, True
         except SemaphoreError as error:
-            self._failures += 1
             log.warning("task %d of project %d cannot be read: %s", follow.task_id, follow.project_id, error.kind)
-            return
-        self._failures = 0
+            return False
         state = f"{status}/{over}/{follow.stopper}"
         if self._reported.get(follow.id) != state and (over or status != follow.status):
             self._reported[follow.id] = state
             self._seen(TaskSeen(follow.id, follow.project_id, follow.task_id, status, over))
+        return True
 
     def _pause(self) -> float:
         return float(min(LONGEST_PAUSE, self._poll() * 2 ** min(self._failures, 5)))

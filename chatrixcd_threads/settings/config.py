@@ -19,7 +19,7 @@ from chatrixcd_threads.settings import keys
 from chatrixcd_threads.settings.document import BadFileError, Document, KeyPath, name_of_type
 from chatrixcd_threads.settings.hot import HotFile, Kind
 from chatrixcd_threads.settings.manager import FileManager
-from chatrixcd_threads.settings.model import CONFIG_VERSION, EVERYBODY, Settings
+from chatrixcd_threads.settings.model import CONFIG_VERSION, EVERY_ROOM, EVERYBODY, Settings
 from chatrixcd_threads.threads.rwlock import RWLock
 
 MASK = "********"
@@ -125,17 +125,36 @@ def danger(old: Settings, new: Settings) -> str:
 def shown(settings: Settings) -> dict[str, str]:
     """Key by key as people may see it, secrets masked; a changed secret still shows as changed."""
     plain = json.loads(show(settings))
-    flat = {
-        f"{section}.{key}": json.dumps(value, ensure_ascii=False)
-        for section, values in plain.items()
-        for key, value in values.items()
-    }
+    flat = {name: json.dumps(value, ensure_ascii=False) for name, value in _flat("", plain)}
     for name in keys.SECRETS:
         section, _, key = name.partition(".")
         secret = getattr(getattr(settings, section), key)
         if secret:
             flat[name] = f"{MASK} ({hashlib.blake2b(secret.encode(), key=_SALT, digest_size=2).hexdigest()})"
     return flat
+
+
+def _flat(name: str, value: object) -> Iterable[tuple[str, object]]:
+    if not isinstance(value, dict):
+        yield name, value
+        return
+    for key, item in value.items():
+        yield from _flat(f"{name}.{key}" if name else key, item)
+
+
+def fields_by_section() -> dict[str, dict[str, msgspec.structs.FieldInfo]]:
+    """The keys of every section; one inside another is named with a dot: "bot.reload"."""
+    found: dict[str, dict[str, msgspec.structs.FieldInfo]] = {}
+
+    def collect(name: str, struct: Any) -> None:
+        found[name] = {field.name: field for field in msgspec.structs.fields(struct)}
+        for field in found[name].values():
+            if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+                collect(f"{name}.{field.name}", field.type)
+
+    for section in msgspec.structs.fields(Settings):
+        collect(section.name, section.type)
+    return found
 
 
 def check(document: Document) -> tuple[Settings, tuple[str, ...]]:
@@ -161,8 +180,13 @@ def show(settings: Settings, *, redact_ids: bool = False) -> str:
                 values[key] = [_without_ids(item) if redact_ids else item for item in value]
             elif name in keys.UNSHOWN:
                 values[key] = _masked_url(value, hide_host=redact_ids)
-            elif redact_ids and name == "matrix.user_id":
+            elif redact_ids and name in ("matrix.user_id", "bot.admin_room"):
                 values[key] = _without_ids(value)
+            elif redact_ids and name == "bot.tones":
+                values[key] = {
+                    room if room == EVERY_ROOM else f"[room] {number}": tone
+                    for number, (room, tone) in enumerate(value.items(), 1)
+                }
     return json.dumps(shown, indent=2, ensure_ascii=False)
 
 
@@ -203,49 +227,48 @@ class _Checker:
         self.problems: list[tuple[int, str]] = []
         self.warnings: list[str] = []
         self.sections = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-        self.fields = {
-            section: {field.name: field for field in msgspec.structs.fields(struct)}
-            for section, struct in self.sections.items()
-        }
+        self.fields = fields_by_section()
 
     def settings(self) -> Settings:
         found: dict[str, Any] = {}
         for key, value in self.document.data.items():
             if key in self.sections:
-                found[key] = self._section(key, value)
+                found[key] = self._section((key,), self.sections[key], value)
             elif key == "_config_version":
                 self._version(value)
             elif key in keys.WITHOUT_EFFECT:
                 self._no_effect(key, (key,))
             elif not key.startswith("_") and key != "$schema":
-                self._unknown(None, key)
+                self._unknown((), key)
         settings = Settings(**found)
         if not self.problems:
             self._together(settings)
         return settings
 
-    def _section(self, section: str, value: object) -> Any:
-        struct = self.sections[section]
+    def _section(self, path: tuple[str, ...], struct: Any, value: object) -> Any:
+        section = ".".join(path)
         if value is None:
             return struct()
         if not isinstance(value, dict):
-            self._problem((section,), f"{section}: expected an object: {{ … }}, got {name_of_type(value)}")
+            self._problem(path, f"{section}: expected an object: {{ … }}, got {name_of_type(value)}")
             return struct()
         good: dict[str, Any] = {}
         for key, item in value.items():
-            name = f"{section}.{key}"
-            if key in self.fields[section]:
-                if self._good(section, key, item):
+            name, here = f"{section}.{key}", (*path, key)
+            if name in self.fields:
+                good[key] = self._section(here, self.fields[section][key].type, item)
+            elif key in self.fields[section]:
+                if self._good(section, key, here, item):
                     good[key] = _as_kind(item, self.fields[section][key].type)
             elif name in keys.WITHOUT_EFFECT:
-                self._no_effect(name, (section, key))
+                self._no_effect(name, here)
             else:
-                self._unknown(section, key)
+                self._unknown(path, key)
         return struct(**good)
 
-    def _good(self, section: str, key: str, value: object) -> bool:
+    def _good(self, section: str, key: str, path: tuple[str, ...], value: object) -> bool:
         """True when this value counts; null and some empty texts stand for the default."""
-        name, kind, path = f"{section}.{key}", self.fields[section][key].type, (section, key)
+        name, kind = f"{section}.{key}", self.fields[section][key].type
         if value is None:
             return False
         if name in keys.EMPTY_IS_DEFAULT and isinstance(value, str) and not value.strip():
@@ -255,6 +278,8 @@ class _Checker:
             self._warning(path, f"{name} has no quotes and so takes all of its line, with comma or comment")
         if typing.get_origin(kind) is tuple:
             return self._good_list(name, path, value)
+        if typing.get_origin(kind) is dict:
+            return self._good_table(name, path, value)
         choices = typing.get_args(kind)
         if choices:
             wants = "one of " + ", ".join(json.dumps(choice) for choice in choices)
@@ -274,26 +299,38 @@ class _Checker:
         ]
         return all(verdicts)
 
+    def _good_table(self, name: str, path: KeyPath, value: object) -> bool:
+        named, rule = keys.TABLES[name], keys.RULES[name]
+        if not isinstance(value, dict):
+            return self._right(name, path, value, False, f"an object: {{ … }} of {named.wants}, each with {rule.wants}")
+        verdicts = [
+            self._right(name, (*path, key), key, named.holds(key), named.wants)
+            and self._right(f"{name}.{key}", (*path, key), item, isinstance(item, str) and rule.holds(item), rule.wants)
+            for key, item in value.items()
+        ]
+        return all(verdicts)
+
     def _right(self, name: str, path: KeyPath, value: object, right: bool, wants: str) -> bool:
         if not right:
-            self._problem(path, f"{name}: expected {wants}, got {_got(name, value)}")
+            self._problem(path, f"{_clean(name)}: expected {wants}, got {_got(name, value)}")
         return right
 
-    def _unknown(self, section: str | None, key: str) -> None:
-        name, path = (key, (key,)) if section is None else (f"{section}.{key}", (section, key))
-        near = self._nearest(section, key)
+    def _unknown(self, section: tuple[str, ...], key: str) -> None:
+        path = (*section, key)
+        name = ".".join(path)
+        near = self._nearest(".".join(section) or None, key)
         hint = f" (did you mean {near}?)" if near else ""
         self._problem(path, f"unknown key {_clean(name)}{hint}")
 
     def _nearest(self, section: str | None, key: str) -> str | None:
         own = list(self.sections) if section is None else list(self.fields[section])
-        elsewhere = [f"{other}.{key}" for other in self.sections if other != section and key in self.fields[other]]
+        elsewhere = [f"{other}.{key}" for other in self.fields if other != section and key in self.fields[other]]
         if elsewhere:
             return elsewhere[0]
         near = difflib.get_close_matches(key[:100].lower(), own, n=1)
         if near or section is not None:
             return near[0] if near else None
-        places = {name: f"{other}.{name}" for other in self.sections for name in self.fields[other]}
+        places = {name: f"{other}.{name}" for other in self.fields for name in self.fields[other]}
         far = difflib.get_close_matches(key[:100].lower(), list(places), n=1)
         return places[far[0]] if far else None
 
@@ -313,6 +350,9 @@ class _Checker:
         if not semaphore.ssl_verify and semaphore.ssl_ca_cert:
             path = ("semaphore", "ssl_ca_cert")
             self._warning(path, "semaphore.ssl_ca_cert has no effect while semaphore.ssl_verify is false")
+        if bot.reload.longest < bot.reload.quiet:
+            longest = ("bot", "reload", "longest")
+            self._warning(longest, "bot.reload.longest is below bot.reload.quiet, which then has no effect")
         if bot.hard_limit_seconds <= bot.soft_limit_seconds:
             path = ("bot", "hard_limit_seconds")
             self._warning(

@@ -268,7 +268,8 @@ class _Parser:
                 line = max(1, source.count("\n", 0, opened))
                 raise _Stop(f"the file ends, but the {{ of line {line} is never closed", at)
             if character == "}" and not without_braces:
-                self.closing = at  # the outermost object ends last
+                if not self.path:
+                    self.closing = at
                 return found, at + 1
             started = at
             if character in "\"'":

@@ -7,11 +7,13 @@ stand under the write lock; readers take one reference and never wait. Works wit
 from __future__ import annotations
 
 import codecs
+import contextlib
+import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -20,9 +22,13 @@ from chatrixcd_threads.settings.document import BadFileError, Document, parse, r
 from chatrixcd_threads.settings.kept import Copy, Kept
 from chatrixcd_threads.threads.rwlock import RWLock
 
+log = logging.getLogger("chatrixcd.settings")
+
 T = TypeVar("T")
 
-Fingerprint = tuple[int, int, int, int]
+Fingerprint = tuple[int, int, int, int, int]
+
+YOUNG = 2.0  # seconds: so long after a change a file is read again, since coarse clocks hide a second save from `fingerprint`
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +119,11 @@ class HotFile(Generic[T]):
         self.kept = kept if kept is not None else Kept(path)
         self._version = Version(kind.defaults, None, now())
         self._seen: Fingerprint | None = None
+        self._seen_at = 0.0
         self._held: tuple[int, Version[T]] | None = None
-        self._holds = 0
+        self._holds = int(now())  # grows over restarts: the answer to an old question never meets another edit
+        self._asked: str | None = None  # the text in the file was held already, whatever the answer
+        self._unkept = ""
         self._looking = threading.Lock()
 
     @property
@@ -130,11 +139,12 @@ class HotFile(Generic[T]):
     @property
     def held(self) -> int | None:
         """The number of the edit that waits for a yes."""
-        return self._held[0] if self._held else None
+        held = self._held
+        return held[0] if held else None
 
     def load(self, *, must_exist: bool = False) -> None:
         """The first reading. A bad file falls back to the last good version, which is told by `error`; without one it raises."""
-        self._seen = fingerprint(self.path)
+        self._note(fingerprint(self.path))
         try:
             fresh = self._read()
         except FileNotFoundError as error:
@@ -146,7 +156,8 @@ class HotFile(Generic[T]):
             self._version = self._last_good(error)
             return
         self._version = fresh
-        self._keep(fresh)
+        for problem in self._keep(fresh):
+            log.warning("%s: %s", self.path, problem)
 
     def check_for_changes(self, *, force: bool = False) -> Outcome | None:
         """Reads the file if it looks changed (or in any case). None: nothing new."""
@@ -155,22 +166,29 @@ class HotFile(Generic[T]):
 
     def _look(self, force: bool) -> Outcome | None:
         seen = fingerprint(self.path)
-        if seen == self._seen and not force:
+        if seen == self._seen and not force and self._time() - self._seen_at >= YOUNG:
             return None
-        self._seen = seen
+        self._note(seen)
         try:
             fresh = self._read()
         except FileNotFoundError:
-            if self._version.text is None:
-                return None  # there never was one: the defaults go on
-            return self._refused(BadFileError(str(self.path), (f"{self.path} has gone away",)), force)
+            if self._version.text is not None:
+                return self._refused(BadFileError(str(self.path), (f"{self.path} has gone away",)), force)
+            mended, self.error = self.error is not None, None  # there never was a good one: the defaults go on
+            return Mended(self.path, self._version.since) if mended else None
         except ConfigError as error:
             return self._refused(error, force)
         mended, self.error = self.error is not None, None
         if fresh.text == self._version.text:
-            self._held = None
+            self._held = self._asked = None
             return Mended(self.path, self._version.since) if mended else None
+        if fresh.text == self._asked and not force:
+            return None
         return self._accept(fresh, mended)
+
+    def _note(self, seen: Fingerprint | None) -> None:
+        if seen != self._seen:
+            self._seen, self._seen_at = seen, self._time()
 
     def decide(self, number: int, yes: bool) -> Outcome | None:
         """The answer to a held edit. None when this edit does not wait any more, or was refused."""
@@ -178,19 +196,30 @@ class HotFile(Generic[T]):
             if self._held is None or self._held[0] != number:
                 return None
             fresh, self._held = self._held[1], None
-            return self._swap(fresh) if yes else None
+            if not yes:
+                return None
+            self._asked = None
+            return self._swap(replace(fresh, since=self._time()))
 
     def undo(self) -> Copy:
-        """Writes the newest kept version that differs from the one in force into the file. Raises ConfigError."""
-        for copy in self.kept.copies():
+        """Writes the newest good kept version that differs from what the file holds into the file. Raises ConfigError.
+
+        So a bad edit, or one that waits for a yes, gives way to the version in force; a good one to the version before.
+        """
+        with self._looking:
             try:
-                text = copy.text()
-            except (OSError, UnicodeDecodeError):
-                continue
-            if text != self._version.text:
-                self._check(text)
-                replace_file(self.path, text)
-                return copy
+                holds = self._text_now()
+            except ConfigError:
+                holds = None
+            for copy in self.kept.copies():
+                try:
+                    text = copy.text()
+                    self._check(text)
+                except (OSError, UnicodeDecodeError, ConfigError):
+                    continue
+                if text != holds:
+                    replace_file(self.path, text)
+                    return copy
         raise ConfigError(f"There is no earlier version of {self.path.name} to go back to.")
 
     def edit(self, change: Callable[[str | None], str]) -> Changed:
@@ -206,7 +235,8 @@ class HotFile(Generic[T]):
             if self._text_now() != before:
                 raise ConfigError(f"{self.path} was saved by somebody else at the same moment. I changed nothing.")
             replace_file(self.path, _with_mark(self.path, text))
-            self._seen, self.error, self._held = fingerprint(self.path), None, None
+            self._note(fingerprint(self.path))
+            self.error = self._held = self._asked = None
             return self._swap(Version(value, text, self._time(), warnings))
 
     def _for_edit(self) -> str | None:
@@ -256,12 +286,13 @@ class HotFile(Generic[T]):
             else self._kind.danger(self._version.value, fresh.value)
         )
         if danger and diffs:
-            self._holds += 1
-            self._held = (self._holds, fresh)
+            if self._held is None or self._held[1].text != fresh.text:
+                self._holds += 1
+            self._held, self._asked = (self._holds, fresh), fresh.text
             return Held(self.path, danger, diffs, self._holds)
-        self._held = None
+        self._held = self._asked = None
         changed = self._swap(fresh)
-        return changed if diffs or fresh.warnings or mended else None
+        return changed if diffs or changed.warnings or mended else None
 
     def _swap(self, fresh: Version[T]) -> Changed:
         old = self._version
@@ -269,12 +300,13 @@ class HotFile(Generic[T]):
             self._version = fresh
             for callback in self.callbacks:
                 callback(old.value, fresh.value)
-        self._keep(fresh)
-        return Changed(self.path, self._diffs(old.value, fresh.value), fresh.warnings)
+        unkept = self._keep(fresh)
+        return Changed(self.path, self._diffs(old.value, fresh.value), (*fresh.warnings, *unkept))
 
     def _refused(self, error: ConfigError, force: bool) -> Outcome | None:
         same = self.error is not None and self.error.sentence == error.sentence
         self.error = error
+        self._held = self._asked = None  # what was held is no longer what the file says
         return None if same and not force else Refused(self.path, error.sentence, self._version.since)
 
     def _diffs(self, old: T, new: T) -> tuple[Diff, ...]:
@@ -282,9 +314,12 @@ class HotFile(Generic[T]):
         keys = dict.fromkeys((*before, *after))
         return tuple(Diff(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key))
 
-    def _keep(self, version: Version[T]) -> None:
-        if version.text is not None:
-            self.kept.add(version.text, version.since)
+    def _keep(self, version: Version[T]) -> tuple[str, ...]:
+        """What to say about it: why a version could not be kept, once for each reason."""
+        said, self._unkept = self._unkept, "" if version.text is None else self.kept.add(version.text, version.since)
+        if not self._unkept or self._unkept == said:
+            return ()
+        return (f"this version could not be kept, so there is no way back to it: {self._unkept}",)
 
     def _last_good(self, error: ConfigError) -> Version[T]:
         for copy in self.kept.copies():
@@ -303,23 +338,39 @@ def fingerprint(path: Path) -> Fingerprint | None:
         stat = path.stat()
     except (OSError, ValueError):
         return None
-    return (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+    return (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
 
 
 def replace_file(path: Path, text: str) -> None:
     """Writes a file so that a reader sees the old one or the new one, never half of it. Raises ConfigError."""
-    target = path.resolve()
+    target = Path(os.path.realpath(path))  # resolve() raises at links that go round
     fresh = target.with_name(f".{target.name}.new")
     try:
-        mode = target.stat().st_mode & 0o777 if target.exists() else 0o600
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as out:  # noqa: PTH123
-            out.write(text)
+        old = target.stat() if target.exists() else None
+        fresh.unlink(missing_ok=True)
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:  # noqa: PTH123
+            out.write(text.encode())
             out.flush()
+            if old is not None:
+                _as_before(out.fileno(), path, old)
             os.fsync(out.fileno())
         fresh.replace(target)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise ConfigError(f"{path} could not be written: {error.strerror or error}. Nothing was changed.") from error
+    except (OSError, UnicodeEncodeError) as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ConfigError(f"{path} could not be written: {reason}. Nothing was changed.") from error
+
+
+def _as_before(handle: int, path: Path, old: os.stat_result) -> None:
+    """Gives the file that takes another's place its owner, group and mode, as far as this user may."""
+    try:
+        os.fchown(handle, old.st_uid, old.st_gid)
+    except PermissionError:
+        with contextlib.suppress(PermissionError):
+            os.fchown(handle, -1, old.st_gid)
+        log.warning("%s belonged to user %d and belongs to user %d now", path, old.st_uid, os.geteuid())
+    os.fchmod(handle, old.st_mode & 0o777)
 
 
 def _with_mark(path: Path, text: str) -> str:

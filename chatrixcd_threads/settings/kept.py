@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ class Copy:
 
     def text(self) -> str:
         """What stood in the file then."""
-        return self.path.read_text(encoding="utf-8")
+        return self.path.read_bytes().decode()  # read_text would change the ends of lines
 
 
 class Kept:
@@ -38,15 +39,21 @@ class Kept:
         if copies and _text(copies[0]) == text:
             return ""
         number = copies[0].number + 1 if copies else 1
+        target = self._folder / f"{number:06d}-{int(now)}"
+        fresh = target.with_name(f".{target.name}")  # no half of a version ever has a version's name
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            target = self._folder / f"{number:06d}-{int(now)}"
-            handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(handle, "w", encoding="utf-8") as out:  # noqa: PTH123 - the mode counts
-                out.write(text)
+            for folder in (self._folder.parent, self._folder):
+                folder.mkdir(exist_ok=True, mode=0o700)
+            fresh.unlink(missing_ok=True)
+            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(handle, "wb") as out:  # noqa: PTH123 - the mode counts
+                out.write(text.encode())
+            fresh.replace(target)
             for old in copies[MOST - 1 :]:
                 old.path.unlink(missing_ok=True)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
             return f"{self._folder}: {error.strerror or error}"
         return ""
 

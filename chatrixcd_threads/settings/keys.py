@@ -1,4 +1,4 @@
-"""What is known of each key of config.json beyond its type: what its value must look like, and what is secret.
+"""What is known of each key of config.json beyond its type: what it is for, what its value must look like, what is secret.
 
 The keys, types and defaults themselves stand in model.py; a key without a row here is checked for its type alone.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
 _USER = re.compile(r"@[^\s:]+:[^\s]+")
@@ -19,10 +19,14 @@ DAY = 86_400.0
 
 @dataclass(frozen=True)
 class Rule:
-    """`wants` finishes the sentence "expected …"; `holds` decides for one value (for a list: for one item)."""
+    """`wants` finishes the sentence "expected …"; `holds` decides for one value (for a list: for one item).
+
+    `form` says the same to editors, in words of JSON Schema; it may take more than `holds` does, never less.
+    """
 
     wants: str
     holds: Callable[[str | float], bool]
+    form: Mapping[str, str | float | tuple[str, ...]] = field(default_factory=dict)
 
 
 def split_url(value: str) -> SplitResult | None:
@@ -55,7 +59,15 @@ def _is_prefix(value: str | float) -> bool:
 
 
 def _between(least: float, most: float) -> Rule:
-    return Rule(f"a number from {least:g} to {most:g}", lambda value: least <= float(value) <= most)
+    return Rule(f"a number from {least:g} to {most:g}", lambda value: least <= float(value) <= most, _numbers(least, most))
+
+
+def _numbers(least: float, most: float) -> dict[str, str | float | tuple[str, ...]]:
+    return {"minimum": least, "maximum": most}
+
+
+def _pattern(pattern: str) -> dict[str, str | float | tuple[str, ...]]:
+    return {"pattern": f"^{pattern}$"}
 
 
 def _is_plain(value: str | float) -> bool:
@@ -68,27 +80,53 @@ def _is_token(value: str | float) -> bool:
 
 
 # What a text must look like when no other rule is given.
-PLAIN = Rule("one line of text without control characters", _is_plain)
+PLAIN = Rule("one line of text without control characters", _is_plain, _pattern(r"[^\u0000-\u001f\u007f-\u009f]*"))
 
-_TOKEN = Rule("a token: letters, digits and signs without spaces", _is_token)
+_TOKEN = Rule("a token: letters, digits and signs without spaces", _is_token, _pattern("[!-~]*"))
 _ANY = Rule("a text", lambda _: True)
-_URL = Rule("an address that begins with http:// or https://", _is_url)
-_USERS = Rule('user ids like "@name:example.org", or "*"', lambda value: value == "*" or _is_user(value))
-_ROOMS = Rule('rooms like "!id:example.org" or "#alias:example.org"', lambda value: bool(_ROOM.fullmatch(str(value))))
+_URL = Rule("an address that begins with http:// or https://", _is_url, _pattern(r"([hH][tT][tT][pP][sS]?://\S+)?"))
+_USERS = Rule(
+    'user ids like "@name:example.org", or "*"',
+    lambda value: value == "*" or _is_user(value),
+    _pattern(r"(\*|@[^\s:]+:\S+)"),
+)
+_ROOMS = Rule(
+    'rooms like "!id:example.org" or "#alias:example.org"',
+    lambda value: bool(_ROOM.fullmatch(str(value))),
+    _pattern(r"(!\S+|#[^\s:]+:\S+)"),
+)
+_TONES = ("playful", "friendly", "terse", "silent")
 _SECONDS = _between(0.1, DAY)
 
 RULES: Mapping[str, Rule] = {
     "matrix.homeserver": _URL,
-    "matrix.user_id": Rule('a user id like "@name:example.org"', lambda value: value == "" or _is_user(value)),
+    "matrix.user_id": Rule(
+        'a user id like "@name:example.org"',
+        lambda value: value == "" or _is_user(value),
+        _pattern(r"(@[^\s:]+:\S+)?"),
+    ),
     "matrix.access_token": _TOKEN,
-    "matrix.oidc_redirect_url": Rule("an address that begins with http://, https:// or urn:", _is_redirect),
+    "matrix.oidc_redirect_url": Rule(
+        "an address that begins with http://, https:// or urn:",
+        _is_redirect,
+        _pattern(r"(([hH][tT][tT][pP][sS]?://|urn:)[\s\S]*)?"),
+    ),
     "semaphore.url": _URL,
     "semaphore.api_token": _TOKEN,
     "semaphore.timeout": _SECONDS,
     "semaphore.poll_seconds": _SECONDS,
-    "bot.command_prefix": Rule("a text without spaces at its ends, and not empty", _is_prefix),
+    "bot.command_prefix": Rule(
+        "a text without spaces at its ends, and not empty", _is_prefix, _pattern(r"\S(.*\S)?")
+    ),
     "bot.allowed_rooms": _ROOMS,
-    "bot.admin_room": Rule('a room id like "!id:example.org"', lambda value: value == "" or str(value).startswith("!")),
+    "bot.admin_room": Rule(
+        'a room id like "!id:example.org"',
+        lambda value: value == "" or str(value).startswith("!"),
+        _pattern(r"(![\s\S]*)?"),
+    ),
+    "bot.tones": Rule(
+        "one of " + ", ".join(f'"{tone}"' for tone in _TONES), lambda value: value in _TONES, {"enum": _TONES}
+    ),
     "bot.greeting_rooms": _ROOMS,
     "bot.admin_users": _USERS,
     "bot.invite_from": _USERS,
@@ -98,6 +136,70 @@ RULES: Mapping[str, Rule] = {
     "bot.soft_limit_seconds": _SECONDS,
     "bot.hard_limit_seconds": _SECONDS,
     "bot.workers": _between(1, 1024),
+    "bot.reload.quiet": _between(0.01, 10),
+    "bot.reload.longest": _between(0.01, 60),
+    "bot.reload.quick": _between(0.05, 3600),
+    "bot.reload.slow": _between(0.05, 3600),
+    "bot.reload.quick_for": _between(0, DAY),
+}
+
+# For keys that hold a table: what its own keys must look like. The rule above is for their values.
+TABLES: Mapping[str, Rule] = {
+    "bot.tones": Rule(
+        'room ids like "!id:example.org", or "*" for every room',
+        lambda value: value == "*" or bool(re.fullmatch(r"!\S+", str(value))),
+        _pattern(r"(\*|!\S+)"),
+    ),
+}
+
+# What each key is for: shown by editors, made into the schema. A sentence each.
+DESCRIPTIONS: Mapping[str, str] = {
+    "matrix": "How the bot reaches its homeserver.",
+    "matrix.homeserver": "The address of the homeserver on which the bot has its account.",
+    "matrix.user_id": "Who the bot is.",
+    "matrix.device_id": "The bot's own device. Its keys for encrypted rooms belong to it, so keep it.",
+    "matrix.device_name": "What people see in their list of sessions.",
+    "matrix.auth_type": "How the bot logs in: with a password, with an access token made elsewhere, or in a browser.",
+    "matrix.password": 'The password, when auth_type is "password".',
+    "matrix.access_token": 'The access token, when auth_type is "token".',
+    "matrix.oidc_redirect_url": 'Where the browser is sent after a login with auth_type "oidc".',
+    "matrix.store_path": "The folder for keys, session and journal. A change needs a restart.",
+    "semaphore": "How the bot reaches Semaphore UI.",
+    "semaphore.url": "The address of Semaphore UI, as a browser opens it.",
+    "semaphore.api_token": "A token of the Semaphore user as whom the bot acts.",
+    "semaphore.ssl_verify": "Whether the server's certificate is checked.",
+    "semaphore.ssl_ca_cert": "A file with the certificates to trust instead of the usual ones.",
+    "semaphore.ssl_client_cert": "A file with a client certificate, where the server asks for one.",
+    "semaphore.ssl_client_key": "The key of the client certificate, when it is in a file of its own.",
+    "semaphore.timeout": "How long one call may take from beginning to end, in seconds.",
+    "semaphore.poll_seconds": "How often a running task is looked at, in seconds.",
+    "bot": "How the bot behaves.",
+    "bot.command_prefix": "The word that every command begins with.",
+    "bot.allowed_rooms": "Rooms in which the bot answers. Empty: every room it is in.",
+    "bot.admin_users": 'Who may start, stop and change things. Empty: nobody; "*": everybody.',
+    "bot.invite_from": 'Who may invite the bot into a room besides the admins; "*": everybody.',
+    "bot.admin_room": "The room that hears what changed in the settings files, and is asked about dangerous changes.",
+    "bot.greetings_enabled": "Whether answers begin with a greeting and rooms hear of start and stop.",
+    "bot.greeting_rooms": "Rooms that hear the messages at start and stop.",
+    "bot.startup_message": "What is said at the start.",
+    "bot.shutdown_message": "What is said at the stop.",
+    "bot.log_file": "Where the log goes.",
+    "bot.mouse_enabled": "Whether the console takes the mouse.",
+    "bot.color_enabled": "Whether the console has colours.",
+    "bot.color_theme": "The colours of the console.",
+    "bot.verbosity": "How much is logged.",
+    "bot.redact": "Whether users, rooms and addresses are hidden in the log.",
+    "bot.question_seconds": "How long a question of the bot waits for its answer, in seconds.",
+    "bot.soft_limit_seconds": "After how many seconds a room hears that its command is still being worked on.",
+    "bot.hard_limit_seconds": "After how many seconds a command is given up.",
+    "bot.workers": "How many commands are worked on at the same time.",
+    "bot.tones": 'How the bot talks in which room, by room id; "*" is for every other room. Failures are always told tersely.',
+    "bot.reload": "How saved settings files are noticed. Nobody needs to change this on an ordinary disk.",
+    "bot.reload.quiet": "A file is read when nothing has happened to it for so many seconds,",
+    "bot.reload.longest": "but after so many seconds in any case.",
+    "bot.reload.quick": "How often all files are looked at shortly after a change, in seconds; finds what the system does not tell.",
+    "bot.reload.slow": "How often all files are looked at otherwise, in seconds.",
+    "bot.reload.quick_for": "How long after a change is shortly, in seconds.",
 }
 
 SECRETS = frozenset({"matrix.password", "matrix.access_token", "semaphore.api_token"})

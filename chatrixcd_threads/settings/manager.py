@@ -32,8 +32,9 @@ class FileManager(Generic[T]):
         """Watches the file in a thread of its own. In the bot one watch thread looks after all files instead."""
         if self._watch is None:
             self.auto_reload = True
-            self._watch = Alone(Watch([self.hot], lambda outcome: log.info("%s", outcome)))
-            self._watch.start()
+            watch = Alone(Watch([self.hot], lambda outcome: log.info("%s", outcome)))
+            watch.start()
+            self._watch = watch
 
     def stop_auto_reload(self) -> None:
         """Ends the watching. The version in force stays."""

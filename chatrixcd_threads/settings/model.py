@@ -8,6 +8,7 @@ import msgspec
 
 CONFIG_VERSION = 5
 EVERYBODY = "*"
+EVERY_ROOM = "*"
 
 
 class MatrixSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,6 +38,16 @@ class SemaphoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     poll_seconds: float = 2.0
 
 
+class ReloadSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How saved files are noticed, in seconds: when a file counts as saved, and how often all are looked at."""
+
+    quiet: float = 0.1
+    longest: float = 1.0
+    quick: float = 0.5
+    slow: float = 2.0
+    quick_for: float = 60.0
+
+
 class BotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the bot behaves. An empty `admin_users` lets nobody start, stop or change anything; `["*"]` everybody."""
 
@@ -47,6 +58,7 @@ class BotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     admin_room: str = ""
     greetings_enabled: bool = True
     greeting_rooms: tuple[str, ...] = ()
+    tones: dict[str, str] = {}  # noqa: RUF012 - msgspec gives every object its own
     startup_message: str = "🤖 ChatrixCD bot is now online and ready to help with CI/CD tasks!"
     shutdown_message: str = "👋 ChatrixCD bot is shutting down. See you later!"
     log_file: str = "chatrixcd.log"
@@ -59,6 +71,7 @@ class BotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     soft_limit_seconds: float = 5.0
     hard_limit_seconds: float = 90.0
     workers: int = 64
+    reload: ReloadSettings = ReloadSettings()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ what inotify does not tell, and a watch that was lost is set again (docs/archite
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import time
@@ -20,10 +21,13 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver
 
-from chatrixcd_threads.settings.hot import Outcome
+from chatrixcd_threads.errors import ConfigError
+from chatrixcd_threads.settings.hot import Fingerprint, Outcome, fingerprint
 from chatrixcd_threads.threads.service import Service, name_thread
 
 log = logging.getLogger("chatrixcd.watch")
+
+Prints = dict[Path, Fingerprint | None]
 
 IGNORED = frozenset({"opened", "closed_no_write"})  # a mere read: a handler that counts it feeds itself
 
@@ -32,7 +36,7 @@ IGNORED = frozenset({"opened", "closed_no_write"})  # a mere read: a handler tha
 class Pace:
     """Seconds. `quiet`: nothing has happened for this long before a file is read; `longest`: but read it by then.
 
-    `quick` and `slow`: the sweep shortly after a change, and otherwise.
+    `quick` and `slow`: the sweep shortly after a change, and otherwise. `retry`: while polling, inotify is tried again.
     """
 
     quiet: float = 0.1
@@ -40,6 +44,7 @@ class Pace:
     quick: float = 0.5
     slow: float = 2.0
     quick_for: float = 60.0
+    retry: float = 60.0
 
 
 class Watched(Protocol):
@@ -66,51 +71,83 @@ class Watch(Service):
     ) -> None:
         self._files, self._told, self._pace = files, told, pace
         self._clock, self._new_observer = clock, observer
-        self._tokens: queue.SimpleQueue[bool] = queue.SimpleQueue()  # False: stop
+        self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._observer: BaseObserver | None = None
-        self._watched: dict[Path, int] = {}
+        self._watched: dict[Path, int | None] = {}
+        self._looked: Prints = {}
         self._last_change = -1e9
+        self._retry_at = 0.0
+        self._said: set[str] = set()
         self.polling = False
 
     def hint(self) -> None:
         """Look soon. From any thread."""
-        self._tokens.put(True)
+        self._tokens.put(None)
 
     def wake(self) -> None:
-        self._tokens.put(False)
+        self._tokens.put(None)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         try:
             self._arm()
+            due = self._clock()
             while not stop.is_set():
                 beat()
-                if self._heard(self._sweep()):
-                    self._settle()
+                self._rest(due - self._clock())
+                if self._prints() != self._looked:
+                    self._last_change = self._clock()
+                    self._settle(stop)
+                elif self._clock() < due:
+                    continue  # another file of the folder
+                if stop.is_set():
+                    return
                 self.look()
+                pause = self._sweep()
                 if self._lost():
                     self._arm()
+                    pause = min(pause, self._pace().quick)  # what was saved meanwhile
+                due = self._clock() + min(pause, self.patience / 3)
         finally:
             self._disarm()
 
     def look(self) -> None:
         """Every file once; what came of it is told with no lock held."""
+        self._looked = self._prints()
         for file in self._files:
-            outcome = file.check_for_changes()
-            if outcome is not None:
-                self._last_change = self._clock()
-                self._told(outcome)
+            try:
+                outcome = file.check_for_changes()
+                if outcome is not None:
+                    self._last_change = self._clock()
+                    self._told(outcome)
+            except (ConfigError, OSError):
+                log.exception("%s could not be looked after; it will be again", file.path)
 
-    def _heard(self, seconds: float) -> bool:
+    def _prints(self) -> Prints:
+        return {file.path: fingerprint(file.path) for file in self._files}
+
+    def _rest(self, seconds: float) -> None:
+        """Until a token comes, at most this long."""
         try:
-            return self._tokens.get(timeout=seconds)
+            self._tokens.get(timeout=max(0.0, seconds))
+            while True:
+                self._tokens.get_nowait()
         except queue.Empty:
-            return False
+            return
 
-    def _settle(self) -> None:
-        pace = self._pace()
-        until = self._clock() + pace.longest
-        while self._clock() < until and self._heard(min(pace.quiet, max(0.0, until - self._clock()))):
-            continue
+    def _settle(self, stop: threading.Event) -> None:
+        """Until no file has changed for a while. One that is absent may be between two names: it gets all the time."""
+        pace, before = self._pace(), self._prints()
+        began = still = self._clock()
+        while not stop.is_set():
+            gone = any(was and not before[path] for path, was in self._looked.items())
+            until = began + pace.longest if gone else min(still + pace.quiet, began + pace.longest)
+            left = until - self._clock()
+            if left <= 0:
+                return
+            self._rest(left)
+            prints = self._prints()
+            if prints != before:
+                before, still = prints, self._clock()
 
     def _sweep(self) -> float:
         pace = self._pace()
@@ -118,48 +155,68 @@ class Watch(Service):
 
     def _arm(self) -> None:
         self._disarm()
-        folders = {file.path.absolute().parent for file in self._files}
-        folders |= {file.path.resolve().parent for file in self._files}
-        handler = _Hints(self.hint)
+        self._watched = self._folders()
         try:
-            observer = self._new_observer()
-            self.polling = False
+            self._observer = self._started(self._new_observer)
         except OSError as error:
-            log.warning("inotify cannot be used (%s): the files are polled", error)
-            observer = PollingObserver(timeout=self._pace().slow)
-            self.polling = True
+            self._say(f"inotify cannot be used ({error}): the files are polled")
+        else:
+            if self._said:
+                log.info("inotify can be used again")
+            self._said.clear()
+            self.polling = False
+            return
+        self.polling, self._retry_at = True, self._clock() + self._pace().retry
+        try:
+            self._observer = self._started(lambda: PollingObserver(timeout=self._pace().slow))
+        except OSError as error:
+            self._say(f"nor can they be polled ({error}): only the sweep looks, every {self._pace().slow:.1f} s")
+
+    def _started(self, make: Callable[[], BaseObserver]) -> BaseObserver:
+        """A running observer of every folder that is there. Raises OSError when the kernel has nothing left for it."""
+        observer, handler = make(), _Hints(self.hint)
         observer.name = "watch-events"
-        for folder in sorted(folders):
-            try:
-                observer.schedule(handler, str(folder))
-                self._watched[folder] = folder.stat().st_ino
-            except OSError as error:
-                log.debug("%s is not watched (%s); the sweep looks there", folder, error)
         try:
             observer.start()
-        except OSError as error:
-            log.warning("the watch could not start (%s); the sweep looks every %.1f s", error, self._pace().slow)
-            return
-        self._observer = observer
+            for folder in (folder for folder, inode in self._watched.items() if inode is not None):
+                try:
+                    observer.schedule(handler, str(folder))
+                except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+                    log.debug("%s is not watched (%s); the sweep looks there", folder, error)
+        except OSError:
+            _end(observer)
+            raise
+        return observer
+
+    def _say(self, sentence: str) -> None:
+        """Once, not at every try."""
+        if sentence not in self._said:
+            self._said.add(sentence)
+            log.warning("%s", sentence)
 
     def _lost(self) -> bool:
-        """The observer has ended, or a folder is another one than the watched."""
-        if self._observer is None or not self._observer.is_alive():
+        """The observer or a part of it has ended, or a folder is another one than the watched, or better is due."""
+        observer = self._observer
+        if observer is None or not observer.is_alive() or not all(part.is_alive() for part in observer.emitters):
             return True
-        return any(_inode(folder) not in (None, inode) for folder, inode in self._watched.items()) or any(
-            _inode(folder) is not None and folder not in self._watched for folder in self._folders()
-        )
+        return self._watched != self._folders() or (self.polling and self._clock() >= self._retry_at)
 
-    def _folders(self) -> set[Path]:
-        return {file.path.absolute().parent for file in self._files}
+    def _folders(self) -> dict[Path, int | None]:
+        """The folders of the files, and those to which links lead, with their inodes; None: absent."""
+        paths = [file.path.absolute() for file in self._files]
+        folders = {path.parent for path in (*paths, *(Path(os.path.realpath(path)) for path in paths))}
+        return {folder: _inode(folder) for folder in sorted(folders)}
 
     def _disarm(self) -> None:
         observer, self._observer = self._observer, None
-        self._watched.clear()
         if observer is not None:
-            observer.stop()
-            if observer.is_alive():
-                observer.join(5)
+            _end(observer)
+
+
+def _end(observer: BaseObserver) -> None:
+    observer.stop()
+    if observer.is_alive():
+        observer.join(5)
 
 
 class _Hints(FileSystemEventHandler):

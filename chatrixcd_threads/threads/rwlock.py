@@ -37,9 +37,12 @@ class RWLock:
         """Alone. Keep it to a few assignments."""
         with self._turn:
             self._writers_waiting += 1
-            self._turn.wait_for(lambda: not self._writing and not self._readers)
-            self._writers_waiting -= 1
-            self._writing = True
+            try:
+                self._turn.wait_for(lambda: not self._writing and not self._readers)
+                self._writing = True
+            finally:  # a signal may end the waiting: then nobody waits for this writer any more
+                self._writers_waiting -= 1
+                self._turn.notify_all()
         try:
             yield
         finally:

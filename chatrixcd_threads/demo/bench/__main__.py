@@ -14,6 +14,7 @@ from pathlib import Path
 from chatrixcd_threads.demo.bench import flood, latency, rest
 from chatrixcd_threads.demo.bench.figures import Figure, all_hold, as_json, table
 from chatrixcd_threads.demo.bench.ground import Ground, Say, Visit
+from chatrixcd_threads.demo.homeserver import HomeserverError
 
 Measure = Callable[[Visit], list[Figure]]
 
@@ -56,7 +57,7 @@ def measure(name: str, run: Measure, ground: Ground) -> list[Figure]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: all limits hold; 1: one does not; 2: wrong usage."""
+    """0: all limits hold; 1: one does not; 2: wrong usage, or no homeserver to be had."""
     options = parser().parse_args(arguments)
     try:
         names = chosen(options.names)
@@ -66,13 +67,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begun = time.monotonic()
     say = _teller(begun)
     figures: list[Figure] = []
-    with Ground(say) as ground:
-        for name in names:
-            figures += measure(name, MEASURES[name], ground)
-    say("done")
+    try:
+        with Ground(say) as ground:
+            for name in names:
+                figures += measure(name, MEASURES[name], ground)
+    except HomeserverError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    facts = _facts(time.monotonic() - begun)
+    print(", ".join(f"{name} {value}" for name, value in facts.items()), end="\n\n")
     print(table(figures))
     if options.json:
-        options.json.write_text(as_json(figures, _facts(time.monotonic() - begun)), "utf-8")
+        options.json.write_text(as_json(figures, facts), "utf-8")
     return 0 if all_hold(figures) else 1
 
 
@@ -89,7 +95,7 @@ def _facts(seconds: float) -> dict[str, object]:
         "synapse": metadata.version("matrix-synapse"),
         "nio": metadata.version("matrix-nio"),
         "cores": os.cpu_count(),
-        "load": [round(each, 2) for each in os.getloadavg()],
+        "load": round(os.getloadavg()[0], 2),
         "seconds": round(seconds, 1),
     }
 

@@ -82,7 +82,7 @@ def percentile(values: Iterable[float], share: float) -> float:
     place = share * (len(ordered) - 1)
     low = int(place)
     high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+    return min(ordered[high], ordered[low] + (ordered[high] - ordered[low]) * (place - low))
 
 
 def median(values: Iterable[float]) -> float:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from chatrixcd_threads.demo.bench.figures import Figure, exactly
-from chatrixcd_threads.demo.bench.ground import Bot, Visit, ask
+from chatrixcd_threads.demo.bench.ground import Bot, Visit, ask, cpu_seconds
 from chatrixcd_threads.demo.bench.latency import ECHO, HELP
 from chatrixcd_threads.demo.person import Heard, Person
 
@@ -108,20 +108,33 @@ class _Flood:
 
 
 def throughput(visit: Visit) -> list[Figure]:
-    """As fast as the homeserver takes them, beside the echo bot in the same rooms."""
-    visit.say(f"throughput: {COMMANDS} commands over {ROOMS} rooms, first to the echo bot, then to ours")
+    """As fast as the homeserver takes them, beside the echo bot in the same rooms, half of it before and half after."""
+    visit.say(f"throughput: {COMMANDS} commands over {ROOMS} rooms to ours, as many to the echo bot before and after")
     person, bot, echo = visit.person(), visit.bot(), visit.echo()
     rooms = visit.rooms(person, ROOMS, [bot.user_id, echo.user_id])
     for room_id in rooms:
         ask(person, room_id, HELP, bot.user_id)
         ask(person, room_id, ECHO, echo.user_id)
-    theirs = _Flood(person, rooms, ECHO, echo.user_id, COMMANDS).run()
+
+    def echoed() -> tuple[Flood, float]:
+        before = cpu_seconds(echo.pid)
+        flood = _Flood(person, rooms, ECHO, echo.user_id, COMMANDS // 2).run()
+        return flood, cpu_seconds(echo.pid) - before
+
+    first, first_cpu = echoed()
+    before = cpu_seconds(bot.process.pid)
     ours = _Flood(person, rooms, HELP, bot.user_id, COMMANDS).run()
-    note = f"first send to last answer: ours {ours.seconds:.1f} s, echo {theirs.seconds:.1f} s ({theirs.answered} answered)"
+    cpu = cpu_seconds(bot.process.pid) - before
+    second, second_cpu = echoed()
+    theirs = Flood(COMMANDS // 2 * 2, first.answered + second.answered, first.twice + second.twice,
+                   first.in_order and second.in_order, first.seconds + second.seconds)  # fmt: skip
+    note = f"first send to last answer: ours {ours.seconds:.1f} s, echo {first.seconds:.1f} and {second.seconds:.1f} s"
     return [
         *_counted("throughput", ours, COMMANDS, theirs),
         Figure("throughput: commands per second", "/s", ours.rate, theirs.rate, None, note),
-    ]
+        Figure("throughput: CPU of the bot per command", "ms", 1000 * cpu / ours.asked,
+               1000 * (first_cpu + second_cpu) / theirs.asked),
+    ]  # fmt: skip
 
 
 def restart(visit: Visit) -> list[Figure]:

@@ -15,6 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
+
 import chatrixcd_threads
 from chatrixcd_threads.demo.botprocess import BotProcess, end, spawn, tail
 from chatrixcd_threads.demo.homeserver import Account, Homeserver
@@ -77,9 +79,9 @@ class Ground:
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:
-        self.folder = Path(self._parts.enter_context(tempfile.TemporaryDirectory(prefix="chatrixcd-bench-")))
         self.say("starting a Matrix homeserver (Synapse) on loopback …")
         try:
+            self.folder = Path(self._parts.enter_context(tempfile.TemporaryDirectory(prefix="chatrixcd-bench-")))
             self.homeserver = self._parts.enter_context(Homeserver(self.folder / "synapse"))
             self.people = self._parts.enter_context(People())
         except BaseException:
@@ -93,6 +95,14 @@ class Ground:
     def name(self, kind: str) -> str:
         """One that was not used before."""
         return f"{kind}-{next(self._numbers)}"
+
+
+class Bot:
+    """Our bot: its user id and its process."""
+
+    def __init__(self, user_id: str, process: BotProcess) -> None:
+        self.user_id = user_id
+        self.process = process
 
 
 class Visit:
@@ -157,12 +167,10 @@ class Visit:
         return rooms
 
 
-class Bot:
-    """Our bot: its user id and its process."""
-
-    def __init__(self, user_id: str, process: BotProcess) -> None:
-        self.user_id = user_id
-        self.process = process
+def cpu_seconds(pid: int) -> float:
+    """What a process has used so far, all its threads together."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def ask(person: Person, room_id: str, text: str, who: str, timeout: float = ANSWER_SECONDS) -> float:

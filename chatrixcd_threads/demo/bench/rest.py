@@ -14,7 +14,7 @@ import requests
 import chatrixcd_threads
 from chatrixcd_threads.demo.bench.echo import POST_KEY
 from chatrixcd_threads.demo.bench.figures import Figure, at_most, median, percentile
-from chatrixcd_threads.demo.bench.ground import Visit, ask, hear
+from chatrixcd_threads.demo.bench.ground import Visit, ask, cpu_seconds, hear
 from chatrixcd_threads.demo.bench.latency import ECHO, HELP
 from chatrixcd_threads.demo.person import Person
 
@@ -53,7 +53,7 @@ def idle(visit: Visit) -> list[Figure]:
         ask(person, rooms[number % len(rooms)], ECHO, echo.user_id)
     time.sleep(SETTLE)
     mine, other = psutil.Process(bot.process.pid), psutil.Process(echo.pid)
-    ours, theirs = _cpu(mine, other, IDLE_SECONDS)
+    ours, theirs = _cpu(mine.pid, other.pid, IDLE_SECONDS)
     rss, their_rss = mine.memory_info().rss / MB, other.memory_info().rss / MB
     memory = Figure("idle: RSS after 50 commands", "MB", rss, their_rss, None, _reasons(rss, mine.num_threads()))
     visit.say(f"idle: {STARTS} starts each")
@@ -71,19 +71,14 @@ def idle(visit: Visit) -> list[Figure]:
     ]  # fmt: skip
 
 
-def _cpu(mine: psutil.Process, other: psutil.Process, seconds: float) -> tuple[float, float]:
-    """Per cent of one core, of both in the same seconds."""
+def _cpu(mine: int, other: int, seconds: float) -> tuple[float, float]:
+    """Per cent of one core, of both processes in the same seconds."""
     begun = time.perf_counter()
-    before = [_used(mine), _used(other)]
+    before = cpu_seconds(mine), cpu_seconds(other)
     time.sleep(seconds)
-    after = [_used(mine), _used(other)]
+    after = cpu_seconds(mine), cpu_seconds(other)
     share = 100 / (time.perf_counter() - begun)
     return (after[0] - before[0]) * share, (after[1] - before[1]) * share
-
-
-def _used(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def _reasons(rss: float, threads: int) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from chatrixcd_threads.commands.desk import Desk
 from chatrixcd_threads.commands.dispatch import Dispatch
+from chatrixcd_threads.commands.notices import Notices
 from chatrixcd_threads.commands.reports import Reporter
 from chatrixcd_threads.events import InboxItem, Incoming, Kind, TaskSeen
 from chatrixcd_threads.journal import inbox, questions
@@ -98,8 +99,9 @@ class Office:
             self.lanes,
             cast(Desk, self.desk),
             cast(Reporter, self.reporter),
-            self.again.append,
-            lambda: self.now,
+            cast(Notices, None),
+            report_again=self.again.append,
+            now=lambda: self.now,
         )
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
