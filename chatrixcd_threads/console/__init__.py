@@ -1,0 +1,1 @@
+"""The console: urwid lives only here, in the ui thread."""
