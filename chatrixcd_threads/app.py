@@ -15,6 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+import msgspec
+
 from chatrixcd_threads.commands.call import Health, Tools
 from chatrixcd_threads.commands.desk import Desk
 from chatrixcd_threads.commands.dispatch import Dispatch
@@ -30,10 +32,11 @@ from chatrixcd_threads.policy.access import Access
 from chatrixcd_threads.semaphore.connection import Connection
 from chatrixcd_threads.semaphore.follower import Follower
 from chatrixcd_threads.semaphore.launch import Launcher
+from chatrixcd_threads.settings.aliases import AliasManager
 from chatrixcd_threads.settings.config import Config
 from chatrixcd_threads.settings.hot import Outcome, Refused
 from chatrixcd_threads.settings.messages import MessageManager
-from chatrixcd_threads.settings.watch import Watch
+from chatrixcd_threads.settings.watch import Pace, Watch
 from chatrixcd_threads.text.markup import text
 from chatrixcd_threads.text.redact import Redactor
 from chatrixcd_threads.threads.lanes import Lanes
@@ -54,8 +57,8 @@ EXIT_FATAL: Final = 78
 class App:
     """Owner: the main thread. One bot, from start to exit code."""
 
-    def __init__(self, config: Config, messages: MessageManager, redactor: Redactor) -> None:
-        self._config, self._messages = config, messages
+    def __init__(self, config: Config, messages: MessageManager, aliases: AliasManager, redactor: Redactor) -> None:
+        self._config, self._messages, self._aliases = config, messages, aliases
         settings = config.now
         self._since = time.monotonic()
         self._leave = threading.Event()
@@ -68,7 +71,11 @@ class App:
             self.journal, lambda: self._semaphore.now, lambda: config.now.semaphore.poll_seconds, inbox.put
         )
         self._told: Callable[[Outcome], None] = lambda outcome: inbox.put(describe(outcome))
-        watch = Watch([config.hot, messages.hot], self._told)
+        watch = Watch(
+            [config.hot, messages.hot, aliases.hot],
+            self._told,
+            lambda: Pace(**msgspec.structs.asdict(config.now.bot.reload)),
+        )
         notices = Notices(self._tools, self._poster, self._matrix.wake_sender, self._reconnect)
         desk = Desk(self._tools, self._poster, self._matrix.wake_sender)
         reporter = Reporter(self._tools, self._poster, self._matrix.wake_sender)
@@ -148,8 +155,9 @@ class App:
             settings=settings,
             access=Access(settings.bot),
             messages=self._messages,
+            aliases=self._aliases,
             semaphore=semaphore,
-            files=lambda: {"config": self._config.hot, "messages": self._messages.hot},
+            files=lambda: {"config": self._config.hot, "messages": self._messages.hot, "aliases": self._aliases.hot},
             told=self._told,
             launcher=Launcher(self.journal, semaphore, time.time, self._follower.look_now),
             journal=self.journal,
@@ -171,7 +179,7 @@ class App:
 
     def _tell_of_broken_files(self) -> None:
         """A start on a kept version or on defaults is said like a bad edit."""
-        for file in (self._config.hot, self._messages.hot):
+        for file in self._tools().files().values():
             if file.error is not None:
                 self._told(Refused(file.path, file.error.sentence, file.version.since))
 
@@ -196,9 +204,9 @@ class App:
             signal.signal(each, leave)
 
 
-def build(config: Config, messages: MessageManager, redactor: Redactor) -> App:
+def build(config: Config, messages: MessageManager, aliases: AliasManager, redactor: Redactor) -> App:
     """The bot. Raises Fatal with a sentence when it cannot be built."""
     try:
-        return App(config, messages, redactor)
+        return App(config, messages, aliases, redactor)
     except OSError as error:
         raise Fatal(f"{config.now.matrix.store_path} cannot be used as matrix.store_path: {error}") from error

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from chatrixcd_threads import __version__
 from chatrixcd_threads.errors import ConfigError, Fatal
-from chatrixcd_threads.settings.config import Config, Overrides, missing_keys, secrets, show
+from chatrixcd_threads.settings.aliases import AliasManager
+from chatrixcd_threads.settings.config import Config, Overrides, SecretsSeen, missing_keys, show
 from chatrixcd_threads.settings.messages import MessageManager
 from chatrixcd_threads.text.redact import RedactingFormatter, Redactor
 
@@ -67,21 +68,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(config: Config, options: argparse.Namespace) -> int:
-    from chatrixcd_threads.app import build  # nio takes half a second to load: not for -s and -V
+    from chatrixcd_threads.app import build
+    from chatrixcd_threads.commands.registry import commands  # nio takes half a second to load: not for -s and -V
 
     unset = missing_keys(config.now)
     if unset:
         raise ConfigError(f"{config.path} is not complete:\n" + "\n".join(f"  {sentence}" for sentence in unset))
-    redactor = Redactor(lambda: secrets(config.now), identifiers=options.redact)
+    redactor = Redactor(SecretsSeen(config).all, identifiers=options.redact)
     start_logging(config.now.bot.log_file, redactor, options.verbose)
     log = logging.getLogger("chatrixcd")
     for warning in config.warnings:
         log.warning("%s", warning)
     messages = MessageManager(config.path.parent / "messages.json")
-    if messages.error is not None:
-        log.error("the default messages are used: %s", messages.error)
+    aliases = AliasManager(
+        config.path.parent / "aliases.json", builtins=commands, prefix=lambda: config.now.bot.command_prefix
+    )
     try:
-        return build(config, messages, redactor).run()
+        return build(config, messages, aliases, redactor).run()
     finally:
         logging.shutdown()
 
@@ -90,7 +93,10 @@ def start_logging(log_file: str, redactor: Redactor, verbosity: int) -> None:
     """To the terminal and to the log file, both through the gate for secrets. SIGUSR1 writes all stacks to stderr."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if log_file:
-        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{log_file} cannot be used as bot.log_file: {error}") from error
         handlers.append(
             logging.handlers.RotatingFileHandler(
                 log_file, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True

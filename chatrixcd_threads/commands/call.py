@@ -11,6 +11,7 @@ from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.policy.access import Access
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.launch import Launcher
+from chatrixcd_threads.settings.aliases import AliasManager
 from chatrixcd_threads.settings.hot import HotFile, Outcome
 from chatrixcd_threads.settings.messages import MessageManager
 from chatrixcd_threads.settings.model import Settings
@@ -37,6 +38,7 @@ class Tools:
     settings: Settings
     access: Access
     messages: MessageManager
+    aliases: AliasManager
     semaphore: Semaphore
     files: Callable[[], Mapping[str, File]]
     """The hot files by their short names."""

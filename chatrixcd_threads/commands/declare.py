@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from chatrixcd_threads.errors import UsageError
 from chatrixcd_threads.policy.access import Right
+from chatrixcd_threads.settings.aliases import joined
 from chatrixcd_threads.text.fit import Attachment
 from chatrixcd_threads.text.markup import Text
 
@@ -48,6 +49,7 @@ class Arg:
     choices: tuple[str, ...] = ()
     synonyms: Mapping[str, str] = field(default_factory=dict)
     rest: bool = False  # takes all remaining words, joined by blanks
+    verbatim: bool = False  # with rest: a command in itself, whose options are its own and whose quotes are kept
 
     @property
     def usage(self) -> str:
@@ -89,14 +91,15 @@ class Command:
     def bind(self, given: Iterable[str], prefix: str) -> dict[str, str]:
         """Words to named values. Anything unknown raises UsageError: nothing is guessed, nothing is dropped."""
         left = list(given)
-        self._refuse_flags(left, prefix)
+        own = next((number for number, arg in enumerate(self.args) if arg.verbatim), None)
+        self._refuse_flags(left[:own], prefix)
         values: dict[str, str] = {}
         for arg in self.args:
             if not left:
                 if arg.required:
                     raise UsageError(f"I did nothing: {arg.name} is missing. Usage: {prefix} {self.usage}")
                 break
-            word = " ".join(left) if arg.rest else left[0]
+            word = left[0] if not arg.rest else joined(left) if arg.verbatim else " ".join(left)
             left = [] if arg.rest else left[1:]
             values[arg.name] = self._chosen(arg, word, prefix)
         if left:

@@ -132,7 +132,8 @@ class Desk:
     def _understood(self, event: Incoming, tools: Tools) -> tuple[Command, Call]:
         tools.access.check_room(event.room_id)
         prefix = tools.settings.bot.command_prefix
-        given = words(event.text) or ["help"]
+        expanded = tools.aliases.expand(event.text, commands())
+        given = words(event.text if expanded is None else expanded) or ["help"]
         command = find(given[0], prefix)
         values = command.bind(given[1:], prefix)
         tools.access.check(event.sender, command.right_for(values), command.deed)
@@ -192,8 +193,10 @@ class Desk:
         command = commands()[question.action]
         where = place_of(question)
         with tools.journal.write() as tx:
-            # It may have expired since it was read; "yes" is the trace of a crash after this transaction.
-            settled = questions.settle(tx, question.id, "yes") or questions.state_of(tx, question.id) == "yes"
+            # It may have expired since it was read. Settled by this very event: a crash came after this transaction.
+            settled = questions.settle(tx, question.id, "yes", event.event_id) or questions.settled_by(
+                tx, question.id, "yes", event.event_id
+            )
         if not settled:
             return []
         call = Call(question.command_event, question.room_id, event.sender, question.thread, {}, tools)

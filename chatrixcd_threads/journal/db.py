@@ -60,7 +60,8 @@ CREATE TABLE questions (
     expires_at REAL NOT NULL,
     state TEXT NOT NULL DEFAULT 'open',
     chatter INTEGER NOT NULL DEFAULT 0,
-    nudged INTEGER NOT NULL DEFAULT 0
+    nudged INTEGER NOT NULL DEFAULT 0,
+    settled_by TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX questions_open ON questions (room_id, asker) WHERE state = 'open';
 CREATE TABLE launches (

@@ -25,6 +25,7 @@ class Question:
     state: str
     chatter: bool
     nudged: bool
+    settled_by: str
 
 
 def _question(row: sqlite3.Row) -> Question:
@@ -81,17 +82,20 @@ def open_for(connection: sqlite3.Connection, room_id: str, asker: str) -> list[Q
     return [_question(row) for row in rows]
 
 
-def state_of(connection: sqlite3.Connection, question_id: int) -> str:
-    """`open`, or how the question was settled."""
-    row = connection.execute("SELECT state FROM questions WHERE id = ?", (question_id,)).fetchone()
-    return "" if row is None else str(row[0])
+def settled_by(connection: sqlite3.Connection, question_id: int, state: str, event_id: str) -> bool:
+    """Whether it was this event that settled the question so: then its handling goes on after a crash."""
+    row = connection.execute(
+        "SELECT 1 FROM questions WHERE id = ? AND state = ? AND settled_by = ?", (question_id, state, event_id)
+    ).fetchone()
+    return row is not None
 
 
-def settle(tx: sqlite3.Connection, question_id: int, state: str) -> bool:
-    """Moves an open question to `yes`, `no`, `expired` or `withdrawn`. False when it was not open any more."""
-    return (
-        tx.execute("UPDATE questions SET state = ? WHERE id = ? AND state = 'open'", (state, question_id)).rowcount == 1
+def settle(tx: sqlite3.Connection, question_id: int, state: str, by: str = "") -> bool:
+    """Moves an open question to `yes`, `no`, `expired` or `withdrawn`, by an event. False when it was not open any more."""
+    changed = tx.execute(
+        "UPDATE questions SET state = ?, settled_by = ? WHERE id = ? AND state = 'open'", (state, by, question_id)
     )
+    return changed.rowcount == 1
 
 
 def chattered(tx: sqlite3.Connection, room_id: str, person: str) -> None:

@@ -37,8 +37,11 @@ def _readable(events: object) -> list[Any]:
 def _framed(event: object) -> bool:
     if not isinstance(event, dict) or not isinstance(event.get("content"), dict):
         return False
-    unsigned = event.get("unsigned", {})
-    return isinstance(unsigned, dict) and isinstance(unsigned.get("prev_content", {}), dict)
+    names = (event.get(name, "") for name in ("type", "sender", "event_id", "state_key"))
+    at, unsigned = event.get("origin_server_ts", 0), event.get("unsigned", {})
+    if not (_texts(names) and isinstance(at, int) and 0 <= at < 2**63 and isinstance(unsigned, dict)):
+        return False
+    return isinstance(unsigned.get("prev_content", {}), dict)
 
 
 def _dict(value: object) -> dict[str, Any]:

@@ -73,6 +73,8 @@ class AliasManager(FileManager[Aliases]):
     def add(self, name: str, command: str) -> Changed | None:
         """Writes a new alias into the file; it counts at once. None: it stands there already, with this command."""
         command = command.strip()
+        if not _is_alias(name):
+            raise ConfigError(f"I did nothing: {name} would be a note in the file, and no alias.")
         known = self.now.get(name.casefold())
         if known == command and self.error is None:
             return None
@@ -183,7 +185,9 @@ def fill(name: str, command: str, rest: str) -> str:
     most = max((int(number) for number in _PLACEHOLDER.findall(command) if number != "*"), default=0)
     if len(given) < most:
         need = f"{most} word{'s' if most > 1 else ''} after it"
-        raise UsageError(f"I did nothing: the alias “{name}” needs {need}, I got {len(given)}. It stands for: {command}")
+        raise UsageError(
+            f"I did nothing: the alias “{name}” needs {need}, I got {len(given)}. It stands for: {command}"
+        )
     extra = given[most:]
     filled: list[str] = []
     for word in shlex.split(command):

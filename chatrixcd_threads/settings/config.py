@@ -199,6 +199,21 @@ def secrets(settings: Settings) -> tuple[str, ...]:
     return tuple(sorted(found - {""}, key=lambda secret: (-len(secret), secret)))
 
 
+class SecretsSeen:
+    """Every secret that was ever in force in this life: an old token in an old message is still a secret."""
+
+    def __init__(self, config: Config) -> None:
+        self._all = secrets(config.now)
+        config.hot.callbacks.append(self._more)
+
+    def all(self) -> tuple[str, ...]:
+        """The longest first."""
+        return self._all
+
+    def _more(self, old: Settings, new: Settings) -> None:
+        self._all = tuple(sorted({*self._all, *secrets(new)}, key=len, reverse=True))
+
+
 def missing_keys(settings: Settings) -> tuple[str, ...]:
     """What must be set before the bot can run, each as a sentence."""
     matrix, semaphore = settings.matrix, settings.semaphore

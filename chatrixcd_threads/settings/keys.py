@@ -59,7 +59,9 @@ def _is_prefix(value: str | float) -> bool:
 
 
 def _between(least: float, most: float) -> Rule:
-    return Rule(f"a number from {least:g} to {most:g}", lambda value: least <= float(value) <= most, _numbers(least, most))
+    return Rule(
+        f"a number from {least:g} to {most:g}", lambda value: least <= float(value) <= most, _numbers(least, most)
+    )
 
 
 def _numbers(least: float, most: float) -> dict[str, str | float | tuple[str, ...]]:
@@ -115,9 +117,7 @@ RULES: Mapping[str, Rule] = {
     "semaphore.api_token": _TOKEN,
     "semaphore.timeout": _SECONDS,
     "semaphore.poll_seconds": _SECONDS,
-    "bot.command_prefix": Rule(
-        "a text without spaces at its ends, and not empty", _is_prefix, _pattern(r"\S(.*\S)?")
-    ),
+    "bot.command_prefix": Rule("a text without spaces at its ends, and not empty", _is_prefix, _pattern(r"\S(.*\S)?")),
     "bot.allowed_rooms": _ROOMS,
     "bot.admin_room": Rule(
         'a room id like "!id:example.org"',
@@ -195,11 +195,11 @@ DESCRIPTIONS: Mapping[str, str] = {
     "bot.workers": "How many commands are worked on at the same time.",
     "bot.tones": 'How the bot talks in which room, by room id; "*" is for every other room. Failures are always told tersely.',
     "bot.reload": "How saved settings files are noticed. Nobody needs to change this on an ordinary disk.",
-    "bot.reload.quiet": "A file is read when nothing has happened to it for so many seconds,",
-    "bot.reload.longest": "but after so many seconds in any case.",
-    "bot.reload.quick": "How often all files are looked at shortly after a change, in seconds; finds what the system does not tell.",
+    "bot.reload.quiet": "How long nothing must have happened to a file before it is read, in seconds.",
+    "bot.reload.longest": "After how many seconds a file is read although it is still being written.",
+    "bot.reload.quick": "How often all files are looked at after a change, in seconds; finds what the system does not tell.",
     "bot.reload.slow": "How often all files are looked at otherwise, in seconds.",
-    "bot.reload.quick_for": "How long after a change is shortly, in seconds.",
+    "bot.reload.quick_for": "For how long after a change all files are looked at more often, in seconds.",
 }
 
 SECRETS = frozenset({"matrix.password", "matrix.access_token", "semaphore.api_token"})

@@ -58,7 +58,7 @@ class BotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     admin_room: str = ""
     greetings_enabled: bool = True
     greeting_rooms: tuple[str, ...] = ()
-    tones: dict[str, str] = {}  # noqa: RUF012 - msgspec gives every object its own
+    tones: dict[str, str] = {}
     startup_message: str = "🤖 ChatrixCD bot is now online and ready to help with CI/CD tasks!"
     shutdown_message: str = "👋 ChatrixCD bot is shutting down. See you later!"
     log_file: str = "chatrixcd.log"

@@ -47,16 +47,21 @@ def print_schema(name: str) -> int:
     return 0
 
 
-def check_files(paths: Sequence[str | Path], kind: str | None = None, *, builtins: Collection[str] | None = None) -> int:
+def check_files(
+    paths: Sequence[str | Path], kind: str | None = None, *, builtins: Collection[str] | None = None
+) -> int:
     """For the command line: checks files as the bot would; 0 when all are good, 1 when one is not.
 
     Without paths the three files of this folder, as far as they are there. `builtins`: the commands that aliases may name.
     """
-    named = [Path(path) for path in paths] or [path for path in (Path(f"{each}.json") for each in KINDS) if path.exists()]
+    named = [Path(path) for path in paths] or [
+        path for path in (Path(f"{each}.json") for each in KINDS) if path.exists()
+    ]
     if not named:
         sys.stderr.write(f"There is nothing to check here: no {', '.join(f'{each}.json' for each in KINDS)}.\n")
         return 1
-    return 0 if all([_is_good(path, kind or kind_of(path), builtins) for path in named]) else 1
+    verdicts = [_is_good(path, kind or kind_of(path), builtins) for path in named]
+    return 0 if all(verdicts) else 1
 
 
 def kind_of(path: Path) -> str | None:
@@ -180,7 +185,10 @@ def _aliases() -> Schema:
 def _messages() -> Schema:
     properties = {
         category: {
-            "description": texts.USED[category] + " Placeholders: " + ", ".join(f"{{{name}}}" for name in sorted(known)) + ".",
+            "description": texts.USED[category]
+            + " Placeholders: "
+            + ", ".join(f"{{{name}}}" for name in sorted(known))
+            + ".",
             "type": ["array", "null"],
             "minItems": 1,
             "items": {

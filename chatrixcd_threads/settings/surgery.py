@@ -54,7 +54,7 @@ def _first_sure(text: str, path: str, ways: Iterable[list[Edit]], wanted: list[t
 
 
 def _applied(text: str, edits: list[Edit]) -> str:
-    for start, stop, put in sorted(edits, reverse=True):
+    for start, stop, put in reversed(sorted(edits, key=lambda edit: edit[0])):
         text = text[:start] + put + text[stop:]
     return text
 

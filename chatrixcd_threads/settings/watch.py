@@ -22,7 +22,7 @@ from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver
 
 from chatrixcd_threads.errors import ConfigError
-from chatrixcd_threads.settings.hot import Fingerprint, Outcome, fingerprint
+from chatrixcd_threads.settings.hot import Fingerprint, Mended, Outcome, Refused, fingerprint
 from chatrixcd_threads.threads.service import Service, name_thread
 
 log = logging.getLogger("chatrixcd.watch")
@@ -36,11 +36,13 @@ IGNORED = frozenset({"opened", "closed_no_write"})  # a mere read: a handler tha
 class Pace:
     """Seconds. `quiet`: nothing has happened for this long before a file is read; `longest`: but read it by then.
 
+    `grace`: a file that is refused or absent is told of only when it stays so, since it may be half written.
     `quick` and `slow`: the sweep shortly after a change, and otherwise. `retry`: while polling, inotify is tried again.
     """
 
     quiet: float = 0.1
     longest: float = 1.0
+    grace: float = 0.4
     quick: float = 0.5
     slow: float = 2.0
     quick_for: float = 60.0
@@ -75,6 +77,7 @@ class Watch(Service):
         self._observer: BaseObserver | None = None
         self._watched: dict[Path, int | None] = {}
         self._looked: Prints = {}
+        self._doubtful: dict[Path, tuple[float, Refused]] = {}  # until when they are not told
         self._last_change = -1e9
         self._retry_at = 0.0
         self._said: set[str] = set()
@@ -90,7 +93,7 @@ class Watch(Service):
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         try:
             self._arm()
-            due = self._clock()
+            due, rearmed = self._clock(), False
             while not stop.is_set():
                 beat()
                 self._rest(due - self._clock())
@@ -102,11 +105,14 @@ class Watch(Service):
                 if stop.is_set():
                     return
                 self.look()
-                pause = self._sweep()
-                if self._lost():
+                pause, lost = min(self._sweep(), self.patience / 3), self._lost()
+                if lost:
                     self._arm()
-                    pause = min(pause, self._pace().quick)  # what was saved meanwhile
-                due = self._clock() + min(pause, self.patience / 3)
+                    pause = pause if rearmed else 0.0  # at once: for what was saved meanwhile
+                rearmed = lost
+                due = min(
+                    [self._clock() + pause, *(until for until, _ in self._doubtful.values())]
+                )
         finally:
             self._disarm()
 
@@ -115,12 +121,24 @@ class Watch(Service):
         self._looked = self._prints()
         for file in self._files:
             try:
-                outcome = file.check_for_changes()
-                if outcome is not None:
-                    self._last_change = self._clock()
-                    self._told(outcome)
+                self._weigh(file.path, file.check_for_changes())
             except (ConfigError, OSError):
                 log.exception("%s could not be looked after; it will be again", file.path)
+
+    def _weigh(self, path: Path, outcome: Outcome | None) -> None:
+        """Tells an outcome, but a refusal only later, and not at all when all is well by then."""
+        now, doubtful = self._clock(), self._doubtful.pop(path, None)
+        if outcome is not None:
+            self._last_change = now
+        if isinstance(outcome, Refused):
+            self._doubtful[path] = (now + self._pace().grace, outcome)
+        elif outcome is not None and not (doubtful and isinstance(outcome, Mended)):
+            self._told(outcome)
+        elif outcome is None and doubtful is not None:
+            if now < doubtful[0]:
+                self._doubtful[path] = doubtful
+            else:
+                self._told(doubtful[1])
 
     def _prints(self) -> Prints:
         return {file.path: fingerprint(file.path) for file in self._files}
@@ -135,13 +153,11 @@ class Watch(Service):
             return
 
     def _settle(self, stop: threading.Event) -> None:
-        """Until no file has changed for a while. One that is absent may be between two names: it gets all the time."""
+        """Until no file has changed for a while."""
         pace, before = self._pace(), self._prints()
         began = still = self._clock()
         while not stop.is_set():
-            gone = any(was and not before[path] for path, was in self._looked.items())
-            until = began + pace.longest if gone else min(still + pace.quiet, began + pace.longest)
-            left = until - self._clock()
+            left = min(still + pace.quiet, began + pace.longest) - self._clock()
             if left <= 0:
                 return
             self._rest(left)

@@ -336,6 +336,7 @@ def _stages(
         closing.callback(_on_stage.remove, stage)
         if start:
             process.start()
+            process.wait_log("logged in as", timeout=30)  # fails at once when the bot ends instead
         return stage
 
     return make

@@ -13,7 +13,20 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-EVERYBODYS = ("admins", "exit", "help", "info", "logs", "ping", "projects", "rooms", "run", "status", "stop", "templates")
+EVERYBODYS = (
+    "admins",
+    "exit",
+    "help",
+    "info",
+    "logs",
+    "ping",
+    "projects",
+    "rooms",
+    "run",
+    "status",
+    "stop",
+    "templates",
+)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +118,9 @@ def test_run_follow_status_logs_and_stop(room: Room, stage: Stage) -> None:
     for words in (f"status {task}", f"status #{task}", "status"):
         in_both(room.ask(f"!cd {words}"), f"Task #{task} Hello (project 1): ✅ success", room.person.user_id, "It took")
     for words in (f"logs {task}", "logs"):
-        in_both(room.ask(f"!cd {words}"), f"Output of task #{task}: ✅ success", "Hello from the demo", "greeting 3 of 3")
+        in_both(
+            room.ask(f"!cd {words}"), f"Output of task #{task}: ✅ success", "Hello from the demo", "greeting 3 of 3"
+        )
     stops = len(stage.posts("/stop$"))
     in_both(room.ask(f"!cd stop {task}"), f"Task #{task} is over already: ✅ success")
     assert len(stage.posts("/stop$")) == stops
@@ -246,7 +261,9 @@ def test_an_empty_list_of_admins_lets_nobody_change_anything(make_stage: StageFa
     stage = make_stage(bot={"admin_users": [], "invite_from": [ann.user_id]})
     room = stage.room()
     in_both(room.ask("!cd projects"), "Demo")
-    in_both(room.ask("!cd run demo hello"), "bot.admin_users in config.json is empty", f'"{ann.user_id}"'.replace('"', ""))
+    in_both(
+        room.ask("!cd run demo hello"), "bot.admin_users in config.json is empty", f'"{ann.user_id}"'.replace('"', "")
+    )
     in_both(room.ask("!cd admins"), "bot.admin_users in config.json is empty")
     in_both(room.ask("!cd exit"), "Nobody may stop the bot yet")
     assert stage.posts() == []

@@ -23,7 +23,29 @@ def either(request: pytest.FixtureRequest, make_stage: StageFactory) -> Stage:
 
 def ends(room: Room, task: int) -> list[Heard]:
     """How often the end of a task was told, as separate messages."""
-    return [heard for heard in room.said_by_bot() if re.match(rf"Task #{task} .*: (✅|❌|⏹|❔)", heard.text)]
+    return [
+        heard for heard in room.said_by_bot() if re.match(rf"Task #{task} (?!is over)[^\n]*: (✅|❌|⏹|❔)", heard.text)
+    ]
+
+
+def wait_status(stage: Stage, task: int, status: str) -> None:
+    """Until Semaphore itself says so."""
+    deadline = time.monotonic() + 20
+    while stage.task(task)["status"] != status:
+        assert time.monotonic() < deadline, stage.task(task)
+        time.sleep(0.02)
+
+
+def whole_output(stage: Stage, task: int, last: str) -> list[str]:
+    """The lines, once the last one is readable: Semaphore goes on writing after the end."""
+    deadline = time.monotonic() + 20
+    while True:
+        records = stage.api("GET", f"/project/1/tasks/{task}/output")
+        lines = [row for record in records for row in record["output"].split("\n")]
+        if any(last in row for row in lines):
+            return lines
+        assert time.monotonic() < deadline, lines[-3:]
+        time.sleep(0.05)
 
 
 def test_success_failure_and_stop(either: Stage) -> None:
@@ -90,6 +112,7 @@ def test_long_output_comes_as_a_file(stage: Stage, encrypted: bool) -> None:
     room = stage.room(encrypted=encrypted)
     task, _ = room.start("demo wide")
     room.end_of(task)
+    wanted = whole_output(stage, task, "line 2000 of 2000")
     asked = room.say(f"!cd logs {task}")
     answer = room.answer(asked)
     assert f"Output of task #{task}: ✅ success" in answer.body
@@ -105,8 +128,6 @@ def test_long_output_comes_as_a_file(stage: Stage, encrypted: bool) -> None:
     assert (file.body, file.encrypted, file.mentions) == (f"task-{task}.log", encrypted, {})
     assert ("url" in file.content) != encrypted
     data = room.person.download(file).decode()
-    records = stage.api("GET", f"/project/1/tasks/{task}/output")
-    wanted = [row.rstrip("\r") for record in records for row in record["output"].split("\n")]
     assert len(wanted) > 2000
     assert data.split("\n") == wanted
     assert file.content["info"]["size"] == len(data.encode())
@@ -139,14 +160,6 @@ def test_a_task_that_ended_while_the_bot_was_away(make_stage: StageFactory, encr
     end = room.end_of(task)
     assert "❌ failed" in end.body
     assert "through</b> the gate" in end.body
-
-
-def wait_status(stage: Stage, task: int, status: str) -> None:
-    """Until Semaphore itself says so; the gate's script takes a fifth of a second to end."""
-    deadline = time.monotonic() + 20
-    while stage.task(task)["status"] != status:
-        assert time.monotonic() < deadline, stage.task(task)
-        time.sleep(0.02)
 
 
 def test_a_stop_is_told_although_the_bot_crashed_in_between(make_stage: StageFactory) -> None:

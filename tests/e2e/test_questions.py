@@ -58,7 +58,7 @@ def by_another_bare_word(room: Room, question: Heard) -> None:
     room.say(" OK. ")
 
 
-YES: "list[tuple[Callable[[Room, Heard], None], bool]]" = [
+YES: list[tuple[Callable[[Room, Heard], None], bool]] = [
     (by_reaction, False),
     (by_reaction, True),
     (by_reaction_with_a_skin_tone, False),
@@ -185,7 +185,14 @@ def test_a_question_survives_a_restart(make_stage: StageFactory, encrypted: bool
 
 def test_chatter_neither_confirms_nor_cancels(plain: Room, bob: Person) -> None:
     question = plain.question()
-    for words in ("oh yes, that one", "no way to know", "okay then", "start the coffee machine", "stop it, bob", "y e s"):
+    for words in (
+        "oh yes, that one",
+        "no way to know",
+        "okay then",
+        "start the coffee machine",
+        "stop it, bob",
+        "y e s",
+    ):
         plain.say(words)
     of_bob = plain.seen_by(bob)
     of_bob.say("yes")

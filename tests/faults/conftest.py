@@ -55,6 +55,14 @@ class Rig:
         self.proxy.__enter__()
         self.bot = BotProcess(self.folder / "bot", self.config())
 
+    def start(self) -> None:
+        """Starts the bot; returns when it has a session, or fails at once when it ended."""
+        self.bot.start()
+        since = time.monotonic()
+        self.bot.wait_log(".", timeout=15)
+        eventually(lambda: not self.bot.alive or self.proxy.seen("GET .*/sync", since), "a sync")
+        assert self.bot.alive, self.bot.log()
+
     def close(self) -> None:
         if hasattr(self, "bot"):
             self.bot.close()
@@ -197,7 +205,7 @@ def shared(
     made = Rig(homeserver, people, tmp_path_factory.mktemp("shared"))
     try:
         made.open()
-        made.bot.start()
+        made.start()
         leaks.allow_pids(lambda: [made.bot.pid if made.bot.alive else None])
         leaks.allow_threads(lambda: [made.proxy._thread])
         yield made

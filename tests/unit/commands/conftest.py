@@ -15,6 +15,7 @@ import pytest
 from chatrixcd_threads.commands.call import Health, Tools
 from chatrixcd_threads.commands.desk import Desk
 from chatrixcd_threads.commands.post import Poster
+from chatrixcd_threads.commands.registry import commands
 from chatrixcd_threads.commands.reports import Reporter
 from chatrixcd_threads.events import Incoming, Kind, RoomInfo, RoomOutcome, TaskSeen
 from chatrixcd_threads.journal import inbox, launches, outbox
@@ -25,6 +26,7 @@ from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import Missing, SemaphoreError
 from chatrixcd_threads.semaphore.launch import Launcher
 from chatrixcd_threads.semaphore.models import Line, Project, ServerInfo, Task, Template
+from chatrixcd_threads.settings.aliases import AliasManager
 from chatrixcd_threads.settings.messages import MessageManager
 from chatrixcd_threads.settings.model import BotSettings, SemaphoreSettings, Settings
 from chatrixcd_threads.text.redact import Redactor
@@ -91,7 +93,9 @@ class FakeSemaphore:
 
     def template_tasks(self, project_id: int, template_id: int, limit: int = 20) -> list[Task]:
         self._may_fail("template_tasks")
-        found = [each for each in self.task_list.values() if (each.project_id, each.template_id) == (project_id, template_id)]
+        found = [
+            each for each in self.task_list.values() if (each.project_id, each.template_id) == (project_id, template_id)
+        ]
         return list(reversed(found))[:limit]
 
     def output(self, project_id: int, task_id: int) -> list[Line]:
@@ -141,6 +145,7 @@ class Bench:
             semaphore=SemaphoreSettings(url="https://s.example.org/", api_token=SECRET),
         )
         self.messages = MessageManager(folder / "messages.json", rng=random.Random(1))
+        self.aliases = AliasManager(folder / "aliases.json", builtins=commands)
         poster = Poster(Redactor(lambda: (SECRET,)))
         self.desk = Desk(self.tools, poster, self._wake)
         self.reporter = Reporter(self.tools, poster, self._wake, pause=lambda seconds: None)
@@ -160,6 +165,7 @@ class Bench:
             settings=self.settings,
             access=Access(self.settings.bot),
             messages=self.messages,
+            aliases=self.aliases,
             semaphore=semaphore,
             files=dict,
             told=lambda outcome: None,
@@ -282,5 +288,3 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
     made.journal.close()
-
-

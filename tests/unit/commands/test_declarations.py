@@ -138,7 +138,9 @@ def test_what_is_not_understood_changes_nothing_and_is_named(given: list[str], s
 
 
 def test_a_word_may_need_another_right() -> None:
-    each = command("try", "tries", args=(Arg("what", "w"),), rights={"hard": Right.MANAGE})(lambda call: Reply(text("")))
+    each = command("try", "tries", args=(Arg("what", "w"),), rights={"hard": Right.MANAGE})(
+        lambda call: Reply(text(""))
+    )
     assert each.right_for({}) is Right.SEE
     assert each.right_for({"what": "hard"}) is Right.MANAGE
 

@@ -108,7 +108,7 @@ def test_other_reactions_are_no_answers(key: str) -> None:
     [
         ("", []),
         ("run 1 5", ["run", "1", "5"]),
-        ('run "my project" \'x y\'', ["run", "my project", "x y"]),
+        ("run \"my project\" 'x y'", ["run", "my project", "x y"]),
         ("run # 5", ["run", "#", "5"]),
         (r"run my\ project", ["run", "my project"]),
         ('run ""', ["run", ""]),
@@ -120,7 +120,11 @@ def test_words_of_a_line(line: str, expected: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("line", "reason"),
-    [('run "x', "quotation mark that is not closed"), ("run 'x", "quotation mark"), ("run x\\", "backslash at the end")],
+    [
+        ('run "x', "quotation mark that is not closed"),
+        ("run 'x", "quotation mark"),
+        ("run x\\", "backslash at the end"),
+    ],
 )
 def test_what_cannot_be_split_is_refused_never_guessed(line: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
@@ -131,7 +135,23 @@ typed = st.one_of(
     st.text(max_size=80),
     st.lists(
         st.sampled_from(
-            [*commands(), "1", "-5", "--limit=web", "-x", "join", "leave", '"', "'", "\\", "#42", "—", "“a b”", "\n", "\ud800"]
+            [
+                *commands(),
+                "1",
+                "-5",
+                "--limit=web",
+                "-x",
+                "join",
+                "leave",
+                '"',
+                "'",
+                "\\",
+                "#42",
+                "—",
+                "“a b”",
+                "\n",
+                "\ud800",
+            ]
         ),
         max_size=8,
     ).map(" ".join),

@@ -40,7 +40,9 @@ def test_a_failure_is_told_with_its_last_lines(bench: Bench) -> None:
     output = [f"\x1b[31mline {n}\x1b[0m" for n in range(40)] + ["", "  "]
     bench.semaphore.says(task, output)
     told = bench.reported(task)
-    assert told.startswith(f"Task #{task} Site: ❌ failed\nAsked by @ann:x, it took 1 minute and 1 second.\nIts last lines:")
+    assert told.startswith(
+        f"Task #{task} Site: ❌ failed\nAsked by @ann:x, it took 1 minute and 1 second.\nIts last lines:"
+    )
     assert told.count("line ") == LAST_LINES
     assert told.endswith("line 39")
     assert MAY_BE_CUT not in told

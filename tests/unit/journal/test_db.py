@@ -199,7 +199,9 @@ def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
         Journal(path)
 
 
-@pytest.mark.parametrize("junk", [b"this is no database, but it is long enough to look at" * 20, b"SQLite format 3\0junk"])
+@pytest.mark.parametrize(
+    "junk", [b"this is no database, but it is long enough to look at" * 20, b"SQLite format 3\0junk"]
+)
 def test_a_broken_file_is_told_with_what_to_do(tmp_path: Path, junk: bytes) -> None:
     path = tmp_path / "journal.sqlite3"
     path.write_bytes(junk)

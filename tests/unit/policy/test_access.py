@@ -51,7 +51,14 @@ def test_rooms(rooms: tuple[str, ...], served: bool) -> None:
 
 @pytest.mark.parametrize(
     ("admins", "inviters", "followed"),
-    [((), (), False), ((ME,), (), True), ((), (ME,), True), (("*",), (), True), ((), ("*",), True), ((OTHER,), (OTHER,), False)],
+    [
+        ((), (), False),
+        ((ME,), (), True),
+        ((), (ME,), True),
+        (("*",), (), True),
+        ((), ("*",), True),
+        ((OTHER,), (OTHER,), False),
+    ],
 )
 def test_invitations(admins: tuple[str, ...], inviters: tuple[str, ...], followed: bool) -> None:
     assert Access(BotSettings(admin_users=admins, invite_from=inviters)).may_invite(ME) is followed

@@ -248,16 +248,16 @@ def test_it_beats_for_every_task_and_stops_between_two(watched: Watched) -> None
 
 
 def test_it_lives_until_it_is_stopped_and_wakes_for_new_tasks(watched: Watched) -> None:
-    stop, looked = threading.Event(), threading.Semaphore(0)
-    beat: Callable[[], None] = looked.release
-    thread = threading.Thread(target=watched.follower.run, args=(stop, beat))
+    stop, looked, reported = threading.Event(), threading.Event(), threading.Event()
+    report: Callable[[TaskSeen], None] = lambda seen: reported.set()  # noqa: E731
+    follower = Follower(watched.journal, lambda: cast(Semaphore, watched), lambda: 2.0, report)
+    thread = threading.Thread(target=follower.run, args=(stop, looked.set))
     thread.start()
-    assert looked.acquire(timeout=LIMIT)
+    assert looked.wait(LIMIT)
     watched.follow(42)
-    watched.follower.look_now()
-    assert looked.acquire(timeout=LIMIT)
+    follower.look_now()
+    assert reported.wait(LIMIT)
     stop.set()
-    watched.follower.wake()
+    follower.wake()
     thread.join(LIMIT)
     assert not thread.is_alive()
-    assert [each.task_id for each in watched.seen] == [42]

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from chatrixcd_threads.errors import ConfigError
 from chatrixcd_threads.settings import keys
-from chatrixcd_threads.settings.config import Config, Overrides, check, missing_keys, secrets, show
+from chatrixcd_threads.settings.config import Config, Overrides, check, missing_keys, secrets, show, shown
 from chatrixcd_threads.settings.document import BadFileError, parse, read
-from chatrixcd_threads.settings.model import BotSettings, MatrixSettings, SemaphoreSettings, Settings
+from chatrixcd_threads.settings.model import BotSettings, MatrixSettings, ReloadSettings, SemaphoreSettings, Settings
 
 EXAMPLE = Path(__file__).parents[3] / "config" / "config.json.example"
 SECTIONS = {"matrix": MatrixSettings, "semaphore": SemaphoreSettings, "bot": BotSettings}
@@ -167,6 +167,22 @@ def test_chatrixcd_files_load_unchanged(version: str, tmp_path: Path) -> None:
         ("{bot: {allowed_rooms: ['*']}}", "bot.allowed_rooms: expected rooms like"),
         ("{bot: {allowed_rooms: ['#noserver']}}", "bot.allowed_rooms: expected rooms like"),
         ("{bot: {allowed_rooms: [1]}}", "bot.allowed_rooms: expected rooms like"),
+        ("{bot: {tones: []}}", "bot.tones: expected an object: { … } of room ids like"),
+        (
+            "{bot: {tones: {ops: terse\n}}}",
+            'bot.tones: expected room ids like "!id:example.org", or "*" for every room, got',
+        ),
+        ("{bot: {tones: {'#a:b': terse\n}}}", "bot.tones: expected room ids like"),
+        (
+            "{bot: {tones: {'!a:b': loud\n}}}",
+            'bot.tones.!a:b: expected one of "playful", "friendly", "terse", "silent"',
+        ),
+        ("{bot: {tones: {'!a:b': 1}}}", "bot.tones.!a:b: expected one of"),
+        ("{bot: {reload: 5}}", "bot.reload: expected an object: { … }, got a number"),
+        ("{bot: {reload: {slow: 0}}}", "bot.reload.slow: expected a number from 0.05 to 3600, got 0"),
+        ("{bot: {reload: {slwo: 1}}}", "unknown key bot.reload.slwo (did you mean slow?)"),
+        ("{bot: {quiet: 1}}", "unknown key bot.quiet (did you mean bot.reload.quiet?)"),
+        ("{bot: {admin_room: '#a:b'}}", "bot.admin_room: expected a room id like"),
         ("{_config_version: '5'}", "_config_version: expected a whole number from 1 to 5"),
         ("{_config_version: 0}", "_config_version: expected a whole number from 1 to 5"),
     ],
@@ -220,6 +236,9 @@ def test_no_secret_in_a_refusal(name: str) -> None:
         ("{semaphore: {url: 'http://[::1]:3000/base/'}}", "semaphore.url", "http://[::1]:3000/base/"),
         ("{matrix: {device_id: ''}}", "matrix.device_id", "CHATRIXCD"),
         ("{bot: {startup_message: 'a\\nb'}}", "bot.startup_message", "a\nb"),
+        ("{bot: {tones: {'!a:b': 'terse', '*': 'silent'}}}", "bot.tones", {"!a:b": "terse", "*": "silent"}),
+        ("{bot: {reload: {slow: 9}}}", "bot.reload", ReloadSettings(slow=9.0)),
+        ("{bot: {reload: null, tones: null}}", "bot.reload", ReloadSettings()),
         ("{matrix: {password: ' pä ss '}}", "matrix.password", " pä ss "),
     ],
 )
@@ -242,6 +261,7 @@ def test_taken(text: str, name: str, value: object) -> None:
             "semaphore.ssl_client_key has no effect without semaphore.ssl_client_cert",
         ),
         ("{semaphore: {ssl_ca_cert: 'k', ssl_verify: false}}", "ssl_ca_cert has no effect while"),
+        ("{bot: {reload: {longest: 0.05}}}", "config.json line 1: bot.reload.longest is below bot.reload.quiet"),
         ("{bot: {hard_limit_seconds: 3}}", "bot.hard_limit_seconds is not above"),
     ],
 )
@@ -338,6 +358,17 @@ class TestShow:
         assert shown["matrix"]["homeserver"] == "https://[host]/x"
         assert shown["matrix"]["user_id"] == "[user]"
 
+    def test_rooms_in_tables(self) -> None:
+        bot = BotSettings(admin_room="!adm:h.org", tones={"!r:h.org": "terse", "*": "silent"})
+        assert "h.org" not in show(Settings(bot=bot), redact_ids=True)
+        assert json.loads(show(Settings(bot=bot)))["bot"]["tones"] == {"!r:h.org": "terse", "*": "silent"}
+
+    def test_inner_keys_are_shown_one_by_one(self) -> None:
+        before = shown(Settings(bot=BotSettings(tones={"!r:h.org": "terse"})))
+        after = shown(Settings(bot=BotSettings(reload=ReloadSettings(slow=9.0))))
+        changed = {key for key in {**before, **after} if before.get(key) != after.get(key)}
+        assert changed == {"bot.tones.!r:h.org", "bot.reload.slow"}
+
     def test_secrets_in_force(self) -> None:
         assert secrets(FULL) == ("api-333", "url-pw", "at-22", "pw-1")
         assert secrets(Settings()) == ()
@@ -374,7 +405,10 @@ def test_example_has_every_key_and_the_defaults() -> None:
 
 
 def test_tables_name_real_keys() -> None:
-    assert set(keys.RULES) <= ALL_KEYS
+    inner = {f"bot.reload.{key}" for key in ReloadSettings.__struct_fields__}
+    assert set(keys.RULES) <= ALL_KEYS | inner
+    assert set(keys.DESCRIPTIONS) == set(SECTIONS) | ALL_KEYS | inner
+    assert set(keys.TABLES) <= set(keys.RULES)
     assert keys.UNSHOWN | keys.EMPTY_IS_DEFAULT <= ALL_KEYS
     assert not set(keys.WITHOUT_EFFECT) & ALL_KEYS
 

@@ -76,7 +76,7 @@ def test_nothing_that_steers_a_terminal_is_left(line: str) -> None:
 
 # --- redact
 
-SECRETS = ("syt-very-secret", 'pa"ss<w&rd\'1')
+SECRETS = ("syt-very-secret", "pa\"ss<w&rd'1")
 
 
 @pytest.fixture

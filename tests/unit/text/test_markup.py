@@ -27,7 +27,14 @@ from chatrixcd_threads.text.markup import (
 )
 
 TAGS = frozenset("strong em code pre a br ul li table thead tbody tr th td".split())
-NASTY = ['<img src=x onerror="alert(1)">', "</code></pre><h1>", "a & b &lt; c", "**not bold** `no code`", "'\"><", "&quot;"]
+NASTY = [
+    '<img src=x onerror="alert(1)">',
+    "</code></pre><h1>",
+    "a & b &lt; c",
+    "**not bold** `no code`",
+    "'\"><",
+    "&quot;",
+]
 values = st.one_of(st.sampled_from(NASTY), st.text(max_size=30))
 
 

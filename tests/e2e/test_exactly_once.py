@@ -1,0 +1,129 @@
+"""Each accepted command is answered once in the room, whatever happens to the process."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chatrixcd_threads.demo.semaphore import Fault
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Room, Stage, StageFactory
+
+pytestmark = pytest.mark.e2e
+
+COMMANDS = ("!cd ping", "!cd help run", "!cd projects", "!cd templates", "!cd admins")
+LIVES = 10
+
+
+@pytest.mark.timeout(240)
+def test_two_hundred_commands_and_ten_crashes(make_stage: StageFactory) -> None:
+    rng = random.Random(20260728)
+    stage = make_stage()
+    rooms = [stage.room(encrypted=number >= 3) for number in range(5)]
+    events: list[tuple[Room, str]] = []
+    pause = threading.Event()
+    with ThreadPoolExecutor(1) as talker:
+        for life in range(LIVES):
+            batch = [(room, rng.choice(COMMANDS)) for _ in range(4) for room in rooms]
+            sent = talker.submit(stage.admin.send_many, [(room.room_id, words) for room, words in batch])
+            pause.wait(rng.uniform(0.0, 1.5))
+            stage.bot.kill9()
+            events += zip([room for room, _ in batch], sent.result(), strict=True)
+            if life == LIVES // 2:  # once also right after the start, with much to catch up
+                stage.bot.start()
+                pause.wait(rng.uniform(0.5, 0.9))
+                stage.bot.kill9()
+            stage.bot.start()
+
+    for room, event_id in events:
+        room.answer(event_id, timeout=60)
+    for room in rooms:
+        room.fence()
+    assert len(events) == 200
+    counted = Counter(len(room.replies(event_id)) for room, event_id in events)
+    assert counted == {1: 200}
+    assert all(room.person.unreadable(room.room_id) == [] for room in rooms)
+
+
+@pytest.mark.parametrize("moment", ["at once", "in the middle"])
+def test_a_burst_of_fifty_in_one_room(make_stage: StageFactory, encrypted: bool, moment: str) -> None:
+    stage = make_stage()
+    room = stage.room(encrypted=encrypted)
+    events = room.person.send_many(
+        [(room.room_id, "!cd ping" if number % 2 else "!cd help run") for number in range(50)]
+    )
+    if moment == "in the middle":
+        room.answer(events[10])
+        stage.restart()
+
+    for event_id in events:
+        room.answer(event_id)
+    room.fence()
+    assert [len(room.replies(event_id)) for event_id in events] == [1] * 50
+    replied = [heard.reply_to for heard in room.said_by_bot() if heard.reply_to in events]
+    assert replied == events  # and in the order of the questions
+
+
+def confirmed(stage: Stage, room: Room) -> None:
+    """A question answered with yes, whose POST is on its way."""
+    question = room.question()
+    room.react(question, "👍")
+    room.person.wait_for(lambda: True)
+    deadline = threading.Event()
+    for _ in range(1000):
+        if stage.posts("/tasks$"):
+            return
+        deadline.wait(0.02)
+    pytest.fail("the task was never posted")
+
+
+def test_killed_after_semaphore_had_started_the_task(make_stage: StageFactory) -> None:
+    stage = make_stage()
+    room = stage.room(encrypted=True)
+    stage.semaphore.fault(Fault("POST", "/tasks$", after=True, hang=30.0, times=1))
+    confirmed(stage, room)
+    stage.restart()
+    told = room.hear(r"Task #1 \(Hello\)")
+    assert "it was started once" in told.body
+    room.end_of(1)
+    room.fence()
+    assert len(stage.semaphore.tasks()) == 1
+    assert len(stage.posts("/tasks$")) == 1
+    assert len([heard for heard in room.said_by_bot() if "Task #1" in heard.text]) == 2
+
+
+def test_killed_before_semaphore_had_started_the_task(make_stage: StageFactory) -> None:
+    stage = make_stage()
+    room = stage.room()
+    stage.semaphore.fault(Fault("POST", "/tasks$", drop=True, hang=1.0, times=1))
+    confirmed(stage, room)
+    stage.restart()
+    told = room.hear("I do not know whether Hello was started")
+    assert "Look in Semaphore for a task whose message contains" in told.body
+    room.fence()
+    assert stage.semaphore.tasks() == []
+    assert len(stage.posts("/tasks$")) == 1
+    task, _ = room.start()
+    room.end_of(task)
+
+
+def test_a_yes_is_carried_out_once_although_the_bot_crashes_again_and_again(make_stage: StageFactory) -> None:
+    rng = random.Random(7)
+    stage = make_stage()
+    room = stage.room()
+    pause = threading.Event()
+    for number in range(1, 4):
+        question = room.question()
+        room.react(question, "👍")
+        pause.wait(rng.uniform(0.0, 0.15))
+        stage.restart()
+        started = room.edit_of(question, "Task #|I do not know")
+        assert "Task #" in started.body
+        assert len(stage.semaphore.tasks()) == number
+        room.end_of(number)

@@ -1,0 +1,218 @@
+"""The command line: what it prints, which exit codes it has, and what its options change."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatrixcd_threads import __version__, cli
+from chatrixcd_threads.settings.config import Config, missing_keys
+from chatrixcd_threads.text.redact import Redactor
+
+COMPLETE: dict[str, Any] = {
+    "matrix": {"homeserver": "https://m.example.org", "user_id": "@bot:example.org", "password": "hunter22-secret"},
+    "semaphore": {"url": "https://user:pw-in-url@s.example.org", "api_token": "tok-very-secret"},
+    "bot": {"admin_users": ["@ann:example.org"], "allowed_rooms": ["!ops:example.org"]},
+}
+
+
+@pytest.fixture(autouse=True)
+def somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default log file is made where the program was started."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    for handler in {*root.handlers} - {*handlers}:
+        handler.close()
+    root.handlers[:], root.level = handlers, level
+    for name in ("chatrixcd", "nio"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+class Started:
+    """Stands where the bot would be built: what it was built with, and a code to end with."""
+
+    def __init__(self, code: int = 0) -> None:
+        self.code = code
+        self.config: Config | None = None
+
+    def __call__(self, config: Config, *rest: Any) -> Started:
+        self.config = config
+        return self
+
+    def run(self) -> int:
+        return self.code
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+    made = Started()
+    monkeypatch.setattr("chatrixcd_threads.app.build", made)
+    return made
+
+
+def write(folder: Path, content: Mapping[str, Any] | str = COMPLETE) -> str:
+    path = folder / "config.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return str(path)
+
+
+def test_the_version(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["-V"])
+    assert caught.value.code == 0
+    assert capfd.readouterr().out == f"chatrixcd_threads {__version__}\n"
+
+
+def test_it_is_a_program_of_its_own(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "chatrixcd_threads", "-c", str(tmp_path / "config.json")],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert run.returncode == cli.EXIT_CONFIG
+    assert "Set matrix.user_id" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.stdout == ""
+
+
+def test_the_settings_are_shown_without_secrets(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["-c", write(tmp_path), "-s"]) == 0
+    shown = capfd.readouterr().out
+    found = json.loads(shown)
+    assert found["matrix"]["user_id"] == "@bot:example.org"
+    assert found["semaphore"]["timeout"] == 15.0  # what is not set is shown with its default
+    assert not re.search("hunter22|tok-very|pw-in-url", shown)
+
+
+def test_names_are_hidden_too_when_asked_for(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["-c", write(tmp_path), "-s", "-R"]) == 0
+    assert "example.org" not in capfd.readouterr().out
+
+
+def test_nothing_is_started_to_show_settings(tmp_path: Path, started: Started) -> None:
+    assert cli.main(["-c", write(tmp_path), "-s"]) == 0
+    assert started.config is None
+
+
+def test_what_is_missing_is_named_key_by_key(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, {"matrix": {"user_id": "@bot:example.org"}})
+    assert cli.main(["-c", path]) == cli.EXIT_CONFIG
+    said = capfd.readouterr().err
+    for key in ("matrix.password", "semaphore.url", "semaphore.api_token"):
+        assert f"Set {key}" in said
+    assert "Set matrix.user_id" not in said
+    assert path in said
+
+
+def test_every_missing_key_is_checked(started: Started, tmp_path: Path) -> None:
+    assert cli.main(["-c", write(tmp_path)]) == 0
+    assert started.config is not None
+    assert missing_keys(started.config.now) == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "reason"),
+    [
+        ('{\n  "matrix": {\n    "user_id": "@bot\n', 3, ""),
+        ('{\n  "matrix": {\n    "user_di": "@bot:x"\n  }\n}', 3, "did you mean user_id"),
+        ('{\n\n"bot": {"workers": "many"}}', 3, "bot.workers: expected a whole number"),
+    ],
+)
+def test_a_broken_file_is_told_with_file_and_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], content: str, line: int, reason: str
+) -> None:
+    path = write(tmp_path, content)
+    assert cli.main(["-c", path]) == cli.EXIT_CONFIG
+    said = capfd.readouterr().err
+    assert path in said
+    assert f"line {line}" in said
+    assert reason in said
+
+
+def test_options_add_to_the_file(tmp_path: Path, started: Started) -> None:
+    options = ["-a", "@bob:example.org", "-a", "@eve:example.org", "-r", "!two:example.org", "-N"]
+    assert cli.main(["-c", write(tmp_path), *options]) == 0
+    assert started.config is not None
+    bot = started.config.now.bot
+    assert bot.admin_users == ("@ann:example.org", "@bob:example.org", "@eve:example.org")
+    assert bot.allowed_rooms == ("!ops:example.org", "!two:example.org")
+    assert bot.greetings_enabled is False
+
+
+def test_without_options_the_file_counts(tmp_path: Path, started: Started) -> None:
+    assert cli.main(["-c", write(tmp_path)]) == 0
+    assert started.config is not None
+    assert started.config.now.bot.admin_users == ("@ann:example.org",)
+    assert started.config.now.bot.greetings_enabled is True
+
+
+@pytest.mark.parametrize("options", [["-a", "bob"], ["-r", "ops"]])
+def test_what_is_no_user_or_room_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    assert cli.main(["-c", write(tmp_path), *options]) == cli.EXIT_CONFIG
+    assert f"option {options[0]}" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--nonsense"], ["-c"], ["extra"]])
+def test_unknown_options(options: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(options)
+    assert caught.value.code == 2
+    assert "usage: chatrixcd-threads" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("code", [0, 70, 78])
+def test_the_exit_code_is_the_bots(tmp_path: Path, started: Started, code: int) -> None:
+    started.code = code
+    assert cli.main(["-c", write(tmp_path)]) == code
+
+
+def test_a_log_file_that_cannot_be_written_is_told(
+    tmp_path: Path, started: Started, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    config = COMPLETE | {"bot": {"log_file": str(tmp_path / "file" / "bot.log")}}
+    assert cli.main(["-c", write(tmp_path, config)]) == cli.EXIT_CONFIG
+    assert "bot.log_file" in capfd.readouterr().err
+
+
+def test_a_store_that_cannot_be_used_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    matrix = COMPLETE["matrix"] | {"store_path": str(tmp_path / "file" / "store")}
+    assert cli.main(["-c", write(tmp_path, COMPLETE | {"matrix": matrix})]) == cli.EXIT_CONFIG
+    assert "matrix.store_path" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "levels"),
+    [
+        (0, (logging.WARNING, logging.INFO, logging.ERROR)),
+        (1, (logging.WARNING, logging.DEBUG, logging.ERROR)),
+        (2, (logging.DEBUG,) * 3),
+    ],
+)
+def test_how_much_is_logged(tmp_path: Path, verbosity: int, levels: tuple[int, int, int]) -> None:
+    path = tmp_path / "logs" / "bot.log"
+    cli.start_logging(str(path), Redactor(lambda: ("tok-very-secret",)), verbosity)
+    assert tuple(logging.getLogger(name).level for name in ("", "chatrixcd", "nio")) == levels
+    logging.getLogger("chatrixcd.test").warning("with tok-very-secret")
+    logged = path.read_text()
+    assert "with ********" in logged
+    assert "tok-very" not in logged
