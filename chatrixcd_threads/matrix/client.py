@@ -200,7 +200,18 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         answer = await super().keys_query()
         if isinstance(answer, KeysQueryResponse):
             self._silent = asked & self.olm.users_for_key_query
+            self._bring_back(answer)
         return answer
+
+    def _bring_back(self, answer: KeysQueryResponse) -> None:
+        """A device that was deleted and is there again with its old keys counts; for nio it is gone for ever."""
+        for user_id, devices in answer.device_keys.items():
+            known = self.device_store[user_id]
+            back = {name: known[name] for name in devices if name in known and known[name].deleted}
+            for device in back.values():
+                device.deleted = device.curve25519 != devices[device.id]["keys"][f"curve25519:{device.id}"]
+            if back:
+                self.store.save_device_keys({user_id: back})
 
     async def _devices_known(self) -> None:
         answer = await self.keys_query()

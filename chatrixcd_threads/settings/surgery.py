@@ -54,7 +54,8 @@ def _first_sure(text: str, path: str, ways: Iterable[list[Edit]], wanted: list[t
 
 
 def _applied(text: str, edits: list[Edit]) -> str:
-    for start, stop, put in reversed(sorted(edits, key=lambda edit: edit[0])):
+    # From the end, so that positions stay true; of two at one place the later goes in first.
+    for _, (start, stop, put) in sorted(enumerate(edits), key=lambda each: (each[1][0], each[0]), reverse=True):
         text = text[:start] + put + text[stop:]
     return text
 

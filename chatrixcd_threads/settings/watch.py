@@ -93,7 +93,7 @@ class Watch(Service):
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         try:
             self._arm()
-            due, rearmed = self._clock(), False
+            self._looked, due, rearmed = self._prints(), self._clock(), False
             while not stop.is_set():
                 beat()
                 self._rest(due - self._clock())

@@ -180,7 +180,7 @@ class Lanes:
         """Gives a lane its next turn (lock not held)."""
         try:
             pool.submit(self._turn, key)
-        except RuntimeError:  # shut down meanwhile: `overdue` hands the turn to the new pool, or the process is stopping
+        except RuntimeError:  # shut down meanwhile: `overdue` hands it to the new pool, or we stop
             log.debug("the turn of lane %s was not taken by its pool", key)
 
     def _is_free(self, key: Hashable) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.conftest import Leaks
 
 _numbers = itertools.count(1)
+logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # connections that the proxy cuts
 logging.getLogger("nio").setLevel(logging.CRITICAL)  # the people's clients would fill the report with the junk they get
 
 
@@ -114,12 +115,11 @@ class Rig:
 
     def answer(self, room: str, event_id: str, person: Person | None = None, timeout: float = 20.0) -> Heard:
         """The bot's answer to a message."""
-        said = (person or self.boss).wait(
+        return (person or self.boss).wait(
             lambda heard: heard.sender == self.account.user_id and heard.reply_to == event_id,
             room_id=room,
             timeout=timeout,
         )
-        return said
 
     def ask(self, room: str, text: str = "!cd admins", person: Person | None = None, timeout: float = 20.0) -> Heard:
         """Says it and waits for the answer."""

@@ -77,7 +77,7 @@ def test_a_forged_chain_does_not_hold(rig: Rig) -> None:
         elif change == "master":
             forged["master_keys"][user]["keys"] = {"ed25519:" + "A" * 43: "A" * 43}
         else:
-            device["signatures"][user] = {name: "junk" for name in device["signatures"][user]}
+            device["signatures"][user] = dict.fromkeys(device["signatures"][user], "junk")
         assert not trust.chain_holds(forged, user, "CHATRIXCD"), change
 
 

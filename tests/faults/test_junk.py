@@ -171,15 +171,20 @@ def test_state_hidden_in_a_payload_is_not_believed(shared: Rig) -> None:
     power = {"type": "m.room.power_levels", "content": {"users": {mallory.user_id: 100}, "users_default": 100}}
     gone = {"type": "m.room.member", "content": {"membership": "leave"}, "sender": shared.boss.user_id}
     lifted = {"type": "m.room.encryption", "content": {"algorithm": "none"}}
-    keys: list[dict[str, str]] = [{}, *({"state_key": key} for key in ("", shared.boss.user_id, shared.account.user_id))]
+    keys: list[dict[str, str]] = [
+        {},
+        *({"state_key": key} for key in ("", shared.boss.user_id, shared.account.user_id)),
+    ]
     payloads = [{"room_id": room, **hidden, **key} for hidden in (names, power, gone, lifted) for key in keys]
     send_payloads(mallory, room, [json.dumps(payload).encode() for payload in payloads])
-    joined = {"membership": "join"}
-    own = {"type": "m.room.member", "content": joined, "state_key": shared.account.user_id, "room_id": room}
-    command = mallory.send(room, "!cd help")
-    send_payloads(mallory, room, [json.dumps(own).encode()])  # a forged join would make the command history
-    shared.answer(room, command, mallory)
-    listed = shared.ask(room, "!cd rooms")
+    # A forged join of the bot itself would make the command before it history.
+    text = {"msgtype": "m.text", "body": "!cd help"}
+    command = {"type": "m.room.message", "content": text, "room_id": room}
+    own = {"type": "m.room.member", "content": {"membership": "join"}, "state_key": shared.account.user_id}
+    sent = send_payloads(mallory, room, [json.dumps(payload).encode() for payload in (command, own)])
+    shared.answer(room, sent[0])
+    # The people's clients are plain nio and believed all of it: only a new login can still encrypt for the bot.
+    listed = shared.ask(room, "!cd rooms", shared.device_of(shared.boss))
     assert listed.encrypted
     assert "MINE NOW" not in listed.text
     assert f"ops {room} 🔒" in listed.text.replace("`", "")
@@ -331,9 +336,29 @@ def test_odd_events_are_passed_over(shared: Rig, encrypted: bool) -> None:
 def test_odd_texts_are_answered_or_not_commands(shared: Rig, encrypted: bool) -> None:
     room = shared.room(encrypted=encrypted)
     boss = shared.boss
-    answered = ["!cd 🚀", "!cd \u202ehelp", "!cd <b>x</b> & co", "!CD help", "!cd " + "x" * 40_000, "!cd 'x", '!cd "', "!cd \\"]
+    answered = [
+        "!cd 🚀",
+        "!cd \u202ehelp",
+        "!cd <b>x</b> & co",
+        "!CD help",
+        "!cd " + "x" * 40_000,
+        "!cd 'x",
+        '!cd "',
+        "!cd \\",
+    ]
     answered += ["!cd help\nsecond line", "  !cd help", "!cd \u200fhelp", "!cd ﷽" * 50, "!cd -1", "!cd " + "9" * 3000]
-    silent = ["!cdhelp", "cd help", "\u202e!cd help", "> !cd help", "x\n!cd help", "", " ", "👍", "é" * 5_000, "x" * 44_000]
+    silent = [
+        "!cdhelp",
+        "cd help",
+        "\u202e!cd help",
+        "> !cd help",
+        "x\n!cd help",
+        "",
+        " ",
+        "👍",
+        "é" * 5_000,
+        "x" * 44_000,
+    ]
     sent = [(text, boss.send(room, text)) for pair in zip(answered, silent, strict=False) for text in pair]
     sent += [(text, boss.send(room, text)) for text in answered[len(silent) :]]
     for text, event_id in sent:

@@ -154,7 +154,9 @@ def test_one_reload_for_each_save(tmp_path: Path, busy: None, capsys: pytest.Cap
         for file in files.values():
             assert file.looked_since(0.0)
         for number in range(1, SAVES + 1):
-            place, save, changes = styles[(number - 1) % len(styles)] if number < 50 else dice.choices(styles, weights)[0]
+            place, save, changes = (
+                styles[(number - 1) % len(styles)] if number < 50 else dice.choices(styles, weights)[0]
+            )
             file, text = files[place], text_of(number)
             at = save(text)
             if changes:
@@ -216,7 +218,9 @@ def at_part(row: list[float], part: float) -> float:
 
 
 def figures(row: list[float]) -> str:
-    return "  ".join(f"{name} {at_part(row, part) * 1e3:6.1f}" for name, part in (("p50", 0.5), ("p99", 0.99), ("max", 1)))
+    return "  ".join(
+        f"{name} {at_part(row, part) * 1e3:6.1f}" for name, part in (("p50", 0.5), ("p99", 0.99), ("max", 1))
+    )
 
 
 def test_the_styles_do_what_they_say(tmp_path: Path) -> None:

@@ -71,6 +71,9 @@ class Stage:
     def counts(self, number: int) -> None:
         assert self.file.active(str(number)) is not None
 
+    def armed_since(self, count: int) -> None:
+        self.watch.until(lambda: self.watch.armed > count)
+
     def by_events_alone(self) -> None:
         """From now on no sweep helps. The watch must have seen the new pace before."""
         self.pace = EVENTS_ONLY
@@ -117,7 +120,7 @@ class TestFolders:
             path.parent.mkdir()  # ext4 likes to give the new one the inode of the old one
             stage.save(round_)
             stage.counts(round_)
-            stage.watch.until(lambda armed=armed: stage.watch.armed > armed)
+            stage.armed_since(armed)
             stage.by_events_alone()
             stage.save(100 + round_)
             stage.counts(100 + round_)
@@ -150,7 +153,7 @@ class TestFolders:
         path.parent.rename(path.parent.with_name("old"))
         other.rename(path.parent)
         stage.counts(1)
-        stage.watch.until(lambda: stage.watch.armed > armed)
+        stage.armed_since(armed)
         stage.by_events_alone()
         stage.save(2)
         stage.counts(2)
@@ -288,7 +291,7 @@ class TestInotifyUsedUp:
         stage.watch.until(lambda: exhausted.tried > 3)
         exhausted.free = True
         stage.watch.until(lambda: not stage.watch.polling)
-        assert type(stage.watch._observer) is Observer
+        assert isinstance(stage.watch._observer, Observer)
         stage.by_events_alone()
         stage.save(2)
         stage.counts(2)
@@ -318,7 +321,7 @@ class TestInotifyUsedUp:
         for number in (1, 2, 3):
             stage.save(number)
             stage.counts(number)
-        stage.watch.until(lambda: stage.watch.armed > 5)
+        stage.armed_since(5)
         warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
         assert len(warnings) == 2
 
@@ -393,7 +396,7 @@ class TestEndings:
         assert observer is not None
         observer.stop()
         observer.join(LIMIT)
-        stage.watch.until(lambda: stage.watch.armed > armed)
+        stage.armed_since(armed)
         stage.by_events_alone()
         stage.save(1)
         stage.counts(1)
@@ -494,6 +497,6 @@ def test_no_file_descriptor_is_left(path: Path) -> None:
         for _ in range(3):
             stage = Stage(path, factory)
             stage.alone.start()
-            stage.watch.until(lambda stage=stage: stage.watch.armed > 0)
+            stage.armed_since(0)
             stage.alone.stop()
     assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208

@@ -307,10 +307,15 @@ def test_a_job_sees_the_context_of_whoever_made_it(yard: Callable[..., Yard]) ->
     here = yard()
     request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="none")
     seen: list[str] = []
+
+    def changes() -> None:
+        seen.append(request.get())
+        request.set("lost")
+
     request.set("first")
     here.submit("a", lambda: seen.append(request.get()))
     request.set("second")
-    here.submit("a", lambda: (seen.append(request.get()), request.set("lost"))[0])
+    here.submit("a", changes)
     here.submit("a", lambda: seen.append(request.get()))
     wait_until(lambda: len(seen) == 3)
     assert seen == ["first", "second", "second"]

@@ -119,5 +119,6 @@ def refuse_what_cannot_be_done(template: Template) -> None:
 def digest(template: Template) -> str:
     """Changes when anything changes that decides what a task of this template does."""
     what = (template.name, template.app, template.playbook, template.type, template.arguments, template.git_branch, template.inventory_id,
-            template.environment_id, template.environment_ids, template.repository_id, template.survey_vars, template.task_params)  # fmt: skip
+            template.environment_id, template.environment_ids, template.repository_id, template.survey_vars,
+            template.task_params)  # fmt: skip
     return hashlib.sha256(repr(what).encode()).hexdigest()[:16]

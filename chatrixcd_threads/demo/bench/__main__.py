@@ -50,8 +50,13 @@ def measure(name: str, run: Measure, ground: Ground) -> list[Figure]:
     """One measurement; what goes wrong in it becomes a failed figure, and the others go on."""
     try:
         with Visit(ground) as visit:
-            return run(visit)
+            try:
+                return run(visit)
+            except BaseException:
+                visit.tell_logs()
+                raise
     except Exception as error:  # noqa: BLE001 - whatever it was: it stands in the table
+        ground.say(f"{name} failed: {error}")
         reason = (str(error).splitlines() or [""])[0]
         return [Figure(name, "", None, note=f"{type(error).__name__}: {reason}")]
 

@@ -1,10 +1,11 @@
 """The baseline: the smallest bot that can be written with nio, run as a process of its own.
 
-    python -m chatrixcd_threads.demo.bench.echo '{"homeserver": …, "user_id": …, "device_id": …, "access_token": …}'
+    python -m chatrixcd_threads.demo.bench.echo '{"homeserver": …, "user_id": …, "access_token": …, "since_ms": …}'
 
-It answers `!echo …` with the same text, joins where it is invited, and with `post` in its options sends that body to
-that address when somebody reacts with 🔨. `store` switches encryption on. It has no journal, no order of stop, no gaps
-filled: what it leaves out is what the figures compare.
+It answers what begins with `!echo` and was said after `since_ms` with the same text, joins where it is invited, and
+with `post` in its options sends that body to that address when somebody reacts with 🔨. `store` (with `device_id`)
+switches encryption on. It has no journal, no order of stop, no gaps filled: what it leaves out is what the figures
+compare.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from typing import Any
 
 import nio
@@ -24,7 +24,6 @@ TIMELINE = 100  # it fills no gaps, so it asks for as much as a homeserver gives
 
 async def live(options: dict[str, Any]) -> None:
     """Until it is killed."""
-    started_ms = time.time() * 1000
     store = options.get("store", "")
     config = nio.AsyncClientConfig(encryption_enabled=bool(store))
     client = nio.AsyncClient(
@@ -36,7 +35,7 @@ async def live(options: dict[str, Any]) -> None:
         client.user_id, client.access_token = options["user_id"], options["access_token"]
 
     async def answer(room: nio.MatrixRoom, event: nio.RoomMessageText) -> None:
-        if event.server_timestamp < started_ms or not event.body.startswith(WORD):
+        if event.server_timestamp < options["since_ms"] or not event.body.startswith(WORD):
             return
         relation = {"m.in_reply_to": {"event_id": event.event_id}}
         body = {"msgtype": "m.notice", "body": event.body[len(WORD) :], "m.relates_to": relation}

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,6 +37,7 @@ class EchoBot:
         self, folder: Path, homeserver: str, account: Account, *, encrypted: bool, post: dict[str, Any]
     ) -> None:
         self.user_id = account.user_id
+        self.log_file = folder / "echo.log"
         self._folder = folder
         self._options: dict[str, Any] = {
             "homeserver": homeserver,
@@ -54,15 +56,16 @@ class EchoBot:
     def pid(self) -> int:
         """Of the running process."""
         if self._process is None or self._process.poll() is not None:
-            raise RuntimeError(f"the echo bot does not run; it said:\n{tail(self._folder / 'echo.log')}")
+            raise RuntimeError(f"the echo bot does not run; it said:\n{tail(self.log_file)}")
         return self._process.pid
 
     def start(self) -> None:
         """For the first time or again."""
-        command = [sys.executable, "-m", "chatrixcd_threads.demo.bench.echo", json.dumps(self._options)]
+        options = {**self._options, "since_ms": time.time() * 1000}
+        command = [sys.executable, "-m", "chatrixcd_threads.demo.bench.echo", json.dumps(options)]
         here = str(Path(chatrixcd_threads.__file__).resolve().parents[1])
         env = {**os.environ, "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
-        self._process = spawn(command, cwd=self._folder, log=self._folder / "echo.log", env=env)
+        self._process = spawn(command, cwd=self._folder, log=self.log_file, env=env)
 
     def close(self) -> None:
         """Ends it without ceremony."""
@@ -97,12 +100,12 @@ class Ground:
         return f"{kind}-{next(self._numbers)}"
 
 
+@dataclass(frozen=True, slots=True)
 class Bot:
     """Our bot: its user id and its process."""
 
-    def __init__(self, user_id: str, process: BotProcess) -> None:
-        self.user_id = user_id
-        self.process = process
+    user_id: str
+    process: BotProcess
 
 
 class Visit:
@@ -111,6 +114,7 @@ class Visit:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._parts = ExitStack()
+        self._logs: list[Path] = []
 
     def __enter__(self) -> Self:
         self.semaphore = self._parts.enter_context(Standin(profile="2.16"))
@@ -122,6 +126,11 @@ class Visit:
     def say(self, what: str) -> None:
         """Progress, for the terminal."""
         self._ground.say(what)
+
+    def tell_logs(self) -> None:
+        """The ends of the bots' logs, for somebody who looks for the reason of a failure."""
+        for log in self._logs:
+            self.say(f"end of {log.parent.name}/{log.name}:\n{tail(log)}")
 
     def person(self) -> Person:
         """Somebody new, signed in."""
@@ -144,6 +153,7 @@ class Visit:
         }
         process = BotProcess(self._ground.folder / name, settings)
         self._parts.callback(process.close, grace=0)
+        self._logs.append(process.log_file)
         process.start()
         return Bot(account.user_id, process)
 
@@ -154,6 +164,7 @@ class Visit:
         url = self._ground.homeserver.url
         echo = EchoBot(self._ground.folder / name, url, account, encrypted=encrypted, post=post or {})
         self._parts.callback(echo.close)
+        self._logs.append(echo.log_file)
         echo.start()
         return echo
 

@@ -17,18 +17,18 @@ CALLING = "!cd projects"  # one GET at Semaphore
 CALLED = "/api/projects"
 WARM_UP = 5
 
-PAIRS = 80
-PAIRS_ENCRYPTED = 50
+PAIRS = 60
+PAIRS_ENCRYPTED = 40
 
 PEOPLE = 8
 ROOMS_EACH = 4
 HANG = 3.0
-ROUNDS = 4
-IDLE_ASKS = 30  # before each round
+ROUNDS = 3
+IDLE_ASKS = 25  # before each round
 LOOK = 0.02
 LAST_ASK = 0.4  # seconds before the calls come back: no new question from here on
 
-STUCK_ASKS = 60
+STUCK_ASKS = 40
 STUCK_ROOMS = 3
 STOP_LIMIT = 12.0
 

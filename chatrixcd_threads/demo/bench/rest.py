@@ -22,7 +22,7 @@ IDLE_SECONDS = 30.0
 SETTLE = 3.0
 IDLE_LIMIT = 0.3  # per cent
 ASKS = 50
-STARTS = 4
+STARTS = 3
 MB = 2**20
 
 POSTS = 15

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 import pytest
@@ -33,6 +33,7 @@ from chatrixcd_threads.text.redact import Redactor
 from chatrixcd_threads.threads.lanes import LaneCounts
 from chatrixcd_threads.threads.service import State, ThreadInfo
 
+Item = TypeVar("Item", Project, Template, Task)
 ROOM, PERSON, SECRET = "!room:x", "@ann:x", "tok-very-secret"
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -54,8 +55,8 @@ class FakeSemaphore:
         self.stops: list[int] = []
 
     def _may_fail(self, name: str) -> None:
-        error = self.fails.get(name)
-        error = error() if callable(error) and not isinstance(error, BaseException) else error
+        failure = self.fails.get(name)
+        error = failure() if failure is not None and not isinstance(failure, SemaphoreError) else failure
         if error is not None:
             raise error
 
@@ -120,7 +121,7 @@ class FakeSemaphore:
     def says(self, task_id: int, *readings: list[str]) -> None:
         self.outputs[task_id] = [[Line(output=line) for line in reading] for reading in readings]
 
-    def _one(self, items: list[Any], item_id: int) -> Any:
+    def _one(self, items: list[Item], item_id: int) -> Item:
         for each in items:
             if each.id == item_id:
                 return each

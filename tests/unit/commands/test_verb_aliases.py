@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -31,7 +31,7 @@ class Room:
 
     def tools(self) -> Tools:
         settings = Settings(bot=BotSettings(command_prefix="!cd"))
-        return cast(Any, SimpleNamespace(settings=settings, aliases=self.manager, told=self.told.append))
+        return cast(Tools, SimpleNamespace(settings=settings, aliases=self.manager, told=self.told.append))
 
     def say(self, line: str) -> str:
         values = ALIASES.bind(words(line), "!cd")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -32,7 +32,7 @@ class Room:
         self.told: list[Outcome] = []
 
     def tools(self) -> Tools:
-        return cast(Any, SimpleNamespace(settings=Settings(), messages=self.manager, told=self.told.append))
+        return cast(Tools, SimpleNamespace(settings=Settings(), messages=self.manager, told=self.told.append))
 
     def say(self, line: str) -> Reply:
         values = MESSAGES.bind(words(line), "!cd")

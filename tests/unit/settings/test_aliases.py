@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatrixcd_threads.errors import ConfigError, NotFound, UsageError
-from chatrixcd_threads.settings import hot
 from chatrixcd_threads.settings.aliases import MAX_LINE, AliasManager, check, fill, joined
 from chatrixcd_threads.settings.document import BadFileError, parse
 from chatrixcd_threads.settings.hot import Changed, Held
@@ -216,7 +215,7 @@ class TestManager:
         made = manager(tmp_path)
         made.add("ps", "status")
         assert made.add("PS", "status") is None
-        with pytest.raises(ConfigError, match="the alias “ps” stands for “status”. Remove it first."):
+        with pytest.raises(ConfigError, match=r"the alias “ps” stands for “status”. Remove it first."):
             made.add("Ps", "logs")
 
     @pytest.mark.parametrize(
@@ -252,7 +251,7 @@ class TestManager:
         made.add("p", "ps")
         with pytest.raises(ConfigError, match="I did nothing: p: there is no command or alias ps"):
             made.remove("ps")
-        with pytest.raises(NotFound, match="there is no alias “pss”. Did you mean “ps”?"):
+        with pytest.raises(NotFound, match=r"there is no alias “pss”\. Did you mean “ps”"):
             made.remove("pss")
         with pytest.raises(NotFound):
             made.remove("$schema")
@@ -313,8 +312,8 @@ class TestManager:
         def full(handle: int) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(hot.os, "fsync", full)
-        with pytest.raises(ConfigError, match="could not be written: No space left on device. Nothing was changed"):
+        monkeypatch.setattr("os.fsync", full)
+        with pytest.raises(ConfigError, match=r"could not be written: No space left on device. Nothing was changed"):
             made.add("ls", "help")
         assert (tmp_path / "aliases.json").read_bytes() == before
         assert dict(made.now) == {"ps": "status"}
@@ -342,7 +341,9 @@ class TestManager:
 def test_any_text_is_taken_or_refused(text: str) -> None:
     try:
         aliases, _ = check(parse(text, "aliases.json"), COMMANDS)
-    except ConfigError as error:
-        assert error.sentence.startswith("aliases.json")
+    except ConfigError as caught:
+        problem = caught.sentence
     else:
+        problem = "aliases.json"
         assert all(isinstance(command, str) and command for command in aliases.values())
+    assert problem.startswith("aliases.json")

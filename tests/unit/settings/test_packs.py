@@ -43,7 +43,7 @@ def test_terse_is_terse() -> None:
 
 
 def test_unknown_pack() -> None:
-    with pytest.raises(NotFound, match="there is no pack “pirat”. Did you mean “pirate”?"):
+    with pytest.raises(NotFound, match=r"there is no pack “pirat”\. Did you mean “pirate”"):
         packs.read_pack("pirat")
     with pytest.raises(NotFound):
         packs.read_pack("../packs/pirate")

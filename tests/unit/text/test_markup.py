@@ -26,7 +26,7 @@ from chatrixcd_threads.text.markup import (
     text,
 )
 
-TAGS = frozenset("strong em code pre a br ul li table thead tbody tr th td".split())
+TAGS = frozenset(["strong", "em", "code", "pre", "a", "br", "ul", "li", "table", "thead", "tbody", "tr", "th", "td"])
 NASTY = [
     '<img src=x onerror="alert(1)">',
     "</code></pre><h1>",

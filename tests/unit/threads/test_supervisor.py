@@ -70,9 +70,8 @@ class Stage:
         (info,) = self.supervisor.snapshot()
         return info
 
-    @property
-    def state(self) -> State:
-        return self.info.state
+    def is_(self, *states: State) -> bool:
+        return self.info.state in states
 
     def start(self) -> None:
         self.supervisor.start()
@@ -101,15 +100,15 @@ def stage() -> Iterator[Stage]:
 
 
 def test_a_service_starts_is_proven_and_stops(stage: Stage) -> None:
-    assert stage.state is State.STOPPED
+    assert stage.is_(State.STOPPED)
     stage.start()
-    assert stage.state is State.STARTING
+    assert stage.is_(State.STARTING)
     stage.tick(PROVEN_AFTER - 0.1)
-    assert stage.state is State.STARTING
+    assert stage.is_(State.STARTING)
     stage.tick(0.1)
-    assert stage.state is State.RUNNING
+    assert stage.is_(State.RUNNING)
     assert stage.supervisor.stop("worker", stage.clock.now + LIMIT)
-    assert stage.state is State.STOPPED
+    assert stage.is_(State.STOPPED)
     assert stage.worker.lives == 1
 
 
@@ -117,13 +116,13 @@ def test_failures_are_answered_with_doubling_pauses(stage: Stage) -> None:
     stage.start()
     for pause in (0.2, 0.4, 0.8, 1.6):
         stage.dies(RuntimeError("no"))
-        assert stage.state is State.BACKOFF
+        assert stage.is_(State.BACKOFF)
         assert stage.info.problem == "RuntimeError"
         stage.tick(pause - 0.01)
-        assert stage.state is State.BACKOFF
+        assert stage.is_(State.BACKOFF)
         stage.tick(0.011)
         assert stage.worker.begun.acquire(timeout=LIMIT)
-        assert stage.state is State.STARTING
+        assert stage.is_(State.STARTING)
     assert stage.info.restarts == 4
 
 
@@ -135,7 +134,7 @@ def test_the_pause_has_a_longest(stage: Stage) -> None:
         assert stage.worker.begun.acquire(timeout=LIMIT)
     stage.dies(RuntimeError("no"))
     stage.tick(LONGEST_PAUSE - 0.01)
-    assert stage.state is State.BACKOFF
+    assert stage.is_(State.BACKOFF)
     stage.tick(0.02)
     assert stage.worker.begun.acquire(timeout=LIMIT)
 
@@ -161,7 +160,7 @@ def test_failures_are_forgiven_after_a_minute_of_running(stage: Stage) -> None:
     stage.dies(RuntimeError("again"))
     stage.tick(FIRST_PAUSE)
     assert stage.worker.begun.acquire(timeout=LIMIT)
-    assert stage.state is State.STARTING
+    assert stage.is_(State.STARTING)
 
 
 def test_failures_are_not_forgiven_while_it_has_just_started(stage: Stage) -> None:
@@ -173,13 +172,13 @@ def test_failures_are_not_forgiven_while_it_has_just_started(stage: Stage) -> No
     stage.tick(FORGIVEN_AFTER - 1)
     stage.dies(RuntimeError("again"))
     stage.tick(FIRST_PAUSE)
-    assert stage.state is State.BACKOFF
+    assert stage.is_(State.BACKOFF)
 
 
 def test_a_service_that_just_returns_is_started_again(stage: Stage) -> None:
     stage.start()
     stage.dies()
-    assert stage.state is State.BACKOFF
+    assert stage.is_(State.BACKOFF)
     assert stage.info.problem == "ended by itself"
 
 
@@ -187,7 +186,7 @@ def test_a_service_that_just_returns_is_started_again(stage: Stage) -> None:
 def test_no_kind_of_exception_ends_a_service_silently(stage: Stage, error: BaseException) -> None:
     stage.start()
     stage.dies(error)
-    assert stage.state is State.BACKOFF
+    assert stage.is_(State.BACKOFF)
     assert stage.info.problem == type(error).__name__
 
 
@@ -195,7 +194,7 @@ def test_fatal_is_for_good_and_says_why(stage: Stage) -> None:
     stage.start()
     stage.dies(Fatal("the password is wrong"))
     stage.tick(10 * LONGEST_PAUSE)
-    assert stage.state is State.FATAL
+    assert stage.is_(State.FATAL)
     assert stage.worker.lives == 1
     assert stage.supervisor.fatal() == "worker: the password is wrong"
 
@@ -218,7 +217,7 @@ def test_a_late_beat_is_logged_once_with_the_stack(stage: Stage, caplog: pytest.
     assert len(caplog.records) == 1
     assert "worker has not moved for 16 s" in caplog.text
     assert "_gate.wait" in caplog.text  # where it stands
-    assert stage.state is State.RUNNING
+    assert stage.is_(State.RUNNING)
 
 
 def test_each_episode_of_lateness_is_logged(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
@@ -234,10 +233,10 @@ def test_stop_of_a_stuck_service_says_so_and_where(stage: Stage, caplog: pytest.
     stage.start()
     stage.worker.deaf = True
     assert stage.supervisor.stop("worker", stage.clock.now) is False
-    assert stage.state is State.STOPPING
+    assert stage.is_(State.STOPPING)
     assert "_gate.wait" in caplog.text
     stage.supervisor.tick(stage.clock.now + 100)
-    assert stage.state is State.STOPPING  # nothing restarts what was asked to stop
+    assert stage.is_(State.STOPPING)  # nothing restarts what was asked to stop
 
 
 def test_a_service_in_its_pause_is_stopped_without_being_started(stage: Stage) -> None:
@@ -245,7 +244,7 @@ def test_a_service_in_its_pause_is_stopped_without_being_started(stage: Stage) -
     stage.dies(RuntimeError("no"))
     assert stage.supervisor.stop("worker", stage.clock.now)
     stage.tick(LONGEST_PAUSE)
-    assert stage.state is State.STOPPED
+    assert stage.is_(State.STOPPED)
     assert stage.worker.lives == 1
 
 

@@ -1,0 +1,185 @@
+"""Every key of the console: footer, help page, docs/keys.rst and the lookup itself are made from this one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """`keys` do `command` in `context`. `label` stands in the footer (empty: only on the help page)."""
+
+    keys: tuple[str, ...]
+    command: str
+    context: str
+    label: str
+    help: str
+
+
+CONTEXTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    # context: (heading, contexts that are asked next)
+    "all": ("Everywhere", ()),
+    "move": ("Lists and texts", ("all",)),
+    "text": ("Texts: log, output, answers", ("move", "all")),
+    "first": ("First page", ("move", "all")),
+    "tasks": ("Tasks", ("move", "all")),
+    "output": ("Output of a task", ("text", "move", "all")),
+    "rooms": ("Rooms", ("move", "all")),
+    "asked": ("Questions and launches", ("move", "all")),
+    "files": ("Settings files", ("move", "all")),
+    "threads": ("Threads", ("move", "all")),
+    "log": ("Log", ("text", "move", "all")),
+    "help": ("Help", ("text", "move", "all")),
+    "overlay": ("A window with an answer", ("text", "move")),
+    "confirm": ("A question of the console", ()),
+    "bar": ("Command bar", ()),
+}
+
+KEYS: Final[tuple[Key, ...]] = (
+    Key((":",), "bar", "all", "command", "type a command to the bot, as in a room but without the prefix"),
+    Key(("?", "f1"), "view help", "all", "keys", "this list"),
+    Key(("q",), "quit", "all", "quit", "stop the bot (the console asks first)"),
+    Key(("1",), "view first", "all", "", "first page: is something wrong, and what is the next step"),
+    Key(("2",), "view tasks", "all", "", "tasks and their output"),
+    Key(("3",), "view rooms", "all", "", "rooms and invites"),
+    Key(("4",), "view asked", "all", "", "open questions, launches that are not settled"),
+    Key(("5",), "view files", "all", "", "settings files"),
+    Key(("6",), "view threads", "all", "", "threads"),
+    Key(("7",), "view log", "all", "", "log"),
+    Key(("tab",), "next view", "all", "", "the next view"),
+    Key(("shift tab",), "previous view", "all", "", "the view before"),
+    Key(("esc",), "back", "all", "", "back: close what is open, then to the first page"),
+    Key(("a",), "answers", "all", "", "the newest answers of the bot"),
+    Key(("M",), "mouse", "all", "", "mouse on or off (off: the terminal can select text)"),
+    Key(("ctrl l",), "redraw", "all", "", "draw everything anew"),
+    Key(("up", "k"), "up", "move", "", "up"),
+    Key(("down", "j"), "down", "move", "", "down"),
+    Key(("page up", "ctrl b"), "page up", "move", "", "a page up"),
+    Key(("page down", "ctrl f", " "), "page down", "move", "", "a page down"),
+    Key(("home", "g"), "first", "move", "", "to the beginning"),
+    Key(("end", "G"), "last", "move", "", "to the end; a text follows what comes from there on"),
+    Key(("/",), "search", "text", "search", "search; n and N go to the next and the one before"),
+    Key(("n",), "next match", "text", "", "next place that was searched for"),
+    Key(("N",), "previous match", "text", "", "place before"),
+    Key(("e",), "errors only", "text", "errors", "only lines that look like errors, or all again"),
+    Key(("f",), "follow", "text", "follow", "follow what comes, or stand still"),
+    Key(("enter",), "open", "first", "next step", "do what stands at the right of the line"),
+    Key(("p",), "ask ping", "first", "ping", "ask the bot to try Matrix, Semaphore and journal"),
+    Key(("enter", "right"), "open", "tasks", "output", "the output of the task, following it"),
+    Key(("s",), "stop", "tasks", "stop", "stop the task (the console asks first)"),
+    Key(("i",), "details", "tasks", "details", "ask the bot for the status of the task"),
+    Key(("left",), "back", "output", "list", "back to the list"),
+    Key(("s",), "stop", "output", "stop", "stop the task (the console asks first)"),
+    Key(("y",), "accept", "rooms", "accept", "accept the invite (the console asks first)"),
+    Key(("x",), "leave", "rooms", "refuse/leave", "refuse the invite or leave the room (the console asks first)"),
+    Key(("o",), "join", "rooms", "join", "type the room to join"),
+    Key(("enter",), "open", "asked", "what to do", "everything about the line, and what can be done"),
+    Key(("enter",), "open", "files", "show", "what is in force"),
+    Key(("d",), "ask diff", "files", "diff", "what changed since the version before"),
+    Key(("c",), "ask check", "files", "check", "would the file be taken as it is now"),
+    Key(("h",), "ask history", "files", "history", "the kept versions"),
+    Key(("u",), "undo", "files", "undo", "back to the version before (the console asks first)"),
+    Key(("r",), "reload", "files", "reload", "read all files again (the console asks first)"),
+    Key(("v",), "preview", "files", "messages", "type the category of messages to preview"),
+    Key(("enter",), "open", "threads", "stack", "what the thread is doing right now"),
+    Key(("l",), "level", "log", "level", "from which level on lines are shown"),
+    Key(("esc", "q", "enter"), "close", "overlay", "close", "close the window"),
+    Key((":",), "bar", "overlay", "command", "type a command to the bot"),
+    Key(("y", "Y"), "yes", "confirm", "yes", "do it"),
+    Key(("n", "N", "esc", "q"), "no", "confirm", "no", "do nothing"),
+    Key(("enter",), "send", "bar", "send", "hand the command to the bot"),
+    Key(("tab",), "complete", "bar", "complete", "complete the name of the command"),
+    Key(("up",), "older", "bar", "history", "the command before"),
+    Key(("down",), "newer", "bar", "", "the command after"),
+    Key(("esc",), "close", "bar", "close", "close the bar"),
+)
+
+_NAMES: Final = {" ": "space"}
+
+
+class Table:
+    """The table by context. Owner: whoever made it; it never changes."""
+
+    def __init__(self, keys: Iterable[Key] = KEYS) -> None:
+        self.keys = tuple(keys)
+        self._by_context: dict[str, dict[str, Key]] = {context: {} for context in CONTEXTS}
+        for each in self.keys:
+            for key in each.keys:
+                if key in self._by_context[each.context]:
+                    raise ValueError(f"{key} stands twice in {each.context}")
+                self._by_context[each.context][key] = each
+
+    def command(self, context: str, key: str) -> str | None:
+        """What the key does here."""
+        found = self._find(context, key)
+        return found.command if found else None
+
+    def active(self, context: str) -> tuple[Key, ...]:
+        """Every key that works here, the nearest first."""
+        chain = (context, *CONTEXTS[context][1])
+        return tuple(
+            each
+            for place in chain
+            for each in self.keys
+            if each.context == place and any(self._find(context, key) is each for key in each.keys)
+        )
+
+    def hints(self, context: str) -> list[tuple[str, str]]:
+        """Key and label for the footer, the most important first."""
+        return [(name(each.keys[0]), each.label) for each in self.active(context) if each.label]
+
+    def sections(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """Headings with key names and help, for the help page and the documents."""
+        return [
+            (
+                heading,
+                [
+                    (", ".join(name(key) for key in each.keys), each.help)
+                    for each in self.keys
+                    if each.context == context
+                ],
+            )
+            for context, (heading, _) in CONTEXTS.items()
+        ]
+
+    def _find(self, context: str, key: str) -> Key | None:
+        for place in (context, *CONTEXTS[context][1]):
+            found = self._by_context[place].get(key)
+            if found is not None:
+                return found
+        return None
+
+
+def name(key: str) -> str:
+    """A key as people call it."""
+    return _NAMES.get(key, key)
+
+
+def keys_page(keys: Sequence[Key] = KEYS) -> str:
+    """The page docs/keys.rst."""
+    lines = [
+        "Keys of the console",
+        "===================",
+        "",
+        ".. This page is made by ``python -m chatrixcd_threads.console.keys > docs/keys.rst``; a test compares them.",
+        "",
+        "The footer shows the keys that work where you are; ``?`` shows all of them. The mouse (``-m``) is never needed.",
+        "",
+    ]
+    for heading, entries in Table(keys).sections():
+        lines += [heading, "-" * len(heading), ""]
+        lines += [f"* {_literal(names)}: {text}" for names, text in entries]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _literal(names: str) -> str:
+    return ", ".join(f"``{each}``" for each in names.split(", "))
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(keys_page())

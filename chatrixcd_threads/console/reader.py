@@ -1,0 +1,133 @@
+"""A long text: follow, search, and a filter that is applied to each line once."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from chatrixcd_threads.console.pane import Pane
+from chatrixcd_threads.console.rows import Part, Row, Rows
+
+_BAD: Final = re.compile(
+    r"\b(?:error|errors|fatal|traceback|exception|panic|critical)\b(?!=0)|\b(?:failed|unreachable)\b(?!\s*=\s*0)",
+    re.IGNORECASE,
+)
+
+
+def looks_bad(line: str) -> bool:
+    """Whether a line of output speaks of a failure. A count of zero failures does not."""
+    return _BAD.search(line) is not None
+
+
+class Reader:
+    """Owner: the ui thread. Lines have numbers that stay; lines may come at the end and go at the beginning."""
+
+    def __init__(self, style: Callable[[int, str], str]) -> None:
+        self.pane = Pane(choosing=False, following=True)
+        self.needle = ""
+        self._style = style
+        self._low = self._high = 0
+        self._at: Callable[[int], str] = lambda number: ""
+        self._keep: Callable[[int, str], bool] | None = None
+        self._kept: deque[int] = deque()
+        self._dropped = self._scanned = 0
+        self._pattern: re.Pattern[str] | None = None
+
+    @property
+    def filtering(self) -> bool:
+        """Whether some lines are hidden."""
+        return self._keep is not None
+
+    def filter(self, keep: Callable[[int, str], bool] | None) -> None:
+        """Shows only lines that are kept; None shows all."""
+        self._keep = keep
+        self._kept.clear()
+        self._dropped = self._scanned = 0
+        self.pane.following = True
+        self.show()
+
+    def give(self, low: int, high: int, at: Callable[[int], str]) -> None:
+        """What there is now."""
+        if high < self._high:  # another text
+            self._kept.clear()
+            self._dropped = self._scanned = 0
+        self._low, self._high, self._at = low, high, at
+        self.show()
+
+    def show(self) -> None:
+        """Hands the rows to the pane."""
+        if self._keep is None:
+            self.pane.give(Rows(self._low, self._high, self._row))
+            return
+        for number in range(max(self._scanned, self._low), self._high):
+            if self._keep(number, self._at(number)):
+                self._kept.append(number)
+        self._scanned = self._high
+        while self._kept and self._kept[0] < self._low:
+            self._kept.popleft()
+            self._dropped += 1
+        first = self._dropped
+        self.pane.give(Rows(first, first + len(self._kept), lambda place: self._row(self._kept[place - first])))
+
+    def search(self, needle: str) -> bool:
+        """Marks the text everywhere and goes to the last place. False: it is nowhere."""
+        self.needle = needle
+        self._pattern = re.compile(re.escape(needle), re.IGNORECASE) if needle else None
+        self.show()
+        return not needle or self.step(-1, around=True)
+
+    def step(self, direction: int, *, around: bool = False) -> bool:
+        """Goes to the next (1) or the previous (-1) line that was searched for; `around` begins at the end."""
+        rows = self.pane.rows_shown
+        pattern = self._pattern
+        if pattern is None:
+            return False
+        here = rows.high if around else self._mark
+        places = range(here + 1, rows.high) if direction > 0 else range(min(here, rows.high) - 1, rows.low - 1, -1)
+        for place in places:
+            if any(pattern.search(text) for _, text in rows.at(place).parts):
+                self._mark = place
+                self.pane.go(place)
+                return True
+        return False
+
+    def act(self, command: str) -> bool:
+        """What every text understands."""
+        match command:
+            case "follow":
+                self.pane.following = not self.pane.following
+                self.show()
+            case "next match":
+                self.step(1)
+            case "previous match":
+                self.step(-1)
+            case "last":
+                self.pane.following = True
+                self.show()
+            case _:
+                return self.pane.move(command)
+        return True
+
+    def state(self) -> str:
+        """For the heading, in words."""
+        said = ["following" if self.pane.following else "standing still"]
+        if self.needle:
+            said.append(f"/{self.needle}")
+        return ", ".join(said)
+
+    _mark = 0
+
+    def _row(self, number: int) -> Row:
+        line = self._at(number)
+        style = self._style(number, line)
+        if self._pattern is None:
+            return Row(((style, line),))
+        parts: list[Part] = []
+        end = 0
+        for found in self._pattern.finditer(line):
+            parts += [(style, line[end : found.start()]), ("match", found.group())]
+            end = found.end()
+        parts.append((style, line[end:]))
+        return Row(tuple(part for part in parts if part[1]))

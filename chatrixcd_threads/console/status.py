@@ -1,0 +1,256 @@
+"""What the operator must know, worked out from the board: one line a part, problems first. No widgets here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from chatrixcd_threads.console.board import Board, Link, TaskLine
+from chatrixcd_threads.console.cells import can_unicode, many, shown, size, span
+from chatrixcd_threads.threads.service import State, ThreadInfo
+
+LATE_SECONDS: Final = 30.0
+MANY_OWED: Final = 20
+MANY_WAITING: Final = 20
+
+
+class Grade(IntEnum):
+    """How much a line matters, the worst first."""
+
+    BAD = 0
+    WARN = 1
+    BUSY = 2
+    OK = 3
+    IDLE = 4
+
+
+_LOOKS: Final = {
+    # grade: style, symbol, symbol where only ASCII can be shown
+    Grade.BAD: ("bad", "✗", "x"),
+    Grade.WARN: ("warn", "!", "!"),
+    Grade.BUSY: ("busy", "▸", ">"),
+    Grade.OK: ("ok", "✓", "+"),
+    Grade.IDLE: ("dim", "·", "-"),
+}
+_LINKS: Final = {
+    "ok": (Grade.OK, "OK"),
+    "connecting": (Grade.WARN, "WAIT"),
+    "down": (Grade.BAD, "DOWN"),
+    "refused": (Grade.BAD, "REFUSED"),
+}
+_STATUSES: Final = {
+    "waiting": Grade.BUSY,
+    "waiting_confirmation": Grade.WARN,
+    "starting": Grade.BUSY,
+    "running": Grade.BUSY,
+    "confirmed": Grade.BUSY,
+    "stopping": Grade.WARN,
+    "stopped": Grade.WARN,
+    "rejected": Grade.WARN,
+    "success": Grade.OK,
+    "error": Grade.BAD,
+}
+_OVER: Final = ("success", "error", "stopped", "rejected")
+_STATES: Final = {
+    State.STARTING: Grade.BUSY,
+    State.RUNNING: Grade.OK,
+    State.BACKOFF: Grade.BAD,
+    State.STOPPING: Grade.BUSY,
+    State.STOPPED: Grade.IDLE,
+    State.FATAL: Grade.BAD,
+}
+_IN_DOUBT: Final = ("doubt", "in doubt", "in_doubt", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One part of the bot. `detail` holds what stays the same while nothing happens, `age` what moves with the clock.
+
+    `command` is what the key at the right does, in the words of the key table (`view …`, `ask …`).
+    """
+
+    name: str
+    grade: Grade
+    word: str
+    detail: str
+    key: str
+    step: str
+    command: str
+    age: str = ""
+    since: float = 0.0
+
+    @property
+    def figure(self) -> str:
+        """Everything that is said about the part."""
+        return f"{self.detail} · {self.age}" if self.age else self.detail
+
+
+def style(grade: Grade) -> str:
+    """The palette's name for a grade."""
+    return _LOOKS[grade][0]
+
+
+def symbol(grade: Grade) -> str:
+    """One column that says the grade without colour."""
+    return _LOOKS[grade][1 if can_unicode() else 2]
+
+
+def task_grade(status: str) -> Grade:
+    """The grade of a task's status; what is not known is worth a look."""
+    return _STATUSES.get(status, Grade.WARN)
+
+
+def thread_grade(thread: ThreadInfo) -> Grade:
+    """The grade of a thread; one that runs but does not move is worth a look."""
+    grade = _STATES.get(thread.state, Grade.WARN)
+    return Grade.WARN if grade is Grade.OK and thread.beat_age > LATE_SECONDS else grade
+
+
+def is_over(task: TaskLine) -> bool:
+    """Whether the task has ended."""
+    return task.status in _OVER
+
+
+def in_doubt(state: str) -> bool:
+    """Whether nobody knows if the launch has reached Semaphore."""
+    return state in _IN_DOUBT
+
+
+def problems(board: Board) -> int:
+    """How many parts are not as they should be."""
+    return sum(line.grade <= Grade.WARN for line in lines(board))
+
+
+def lines(board: Board) -> list[Line]:
+    """All parts: problems first, the newest of them at the top; the others in the order in which one asks."""
+    found = [
+        _link("Matrix", board.matrix, board.now, "6", "threads", "view threads"),
+        _link("Semaphore", board.semaphore, board.now, "p", "ping", "ask ping"),
+        _launches(board),
+        _tasks(board),
+        _questions(board),
+        _files(board),
+        _rooms(board),
+        _journal(board),
+        _commands(board),
+        _threads(board),
+        _restart(board),
+    ]
+    return sorted(found, key=lambda line: (min(line.grade, Grade.BUSY), -line.since if line.grade < Grade.BUSY else 0))
+
+
+def _link(name: str, link: Link, now: float, key: str, step: str, command: str) -> Line:
+    grade, word = _LINKS.get(link.state, (Grade.WARN, shown(link.state).upper()))
+    return Line(name, grade, word, shown(link.note), key, step, command, f"for {span(now - link.since)}", link.since)
+
+
+def _launches(board: Board) -> Line:
+    doubtful = [each for each in board.launches if in_doubt(each.state)]
+    if doubtful:
+        first = doubtful[0]
+        detail = f"{many(len(doubtful), 'launch', 'launches')} in doubt: {shown(first.name)} ({shown(first.token)})"
+        return Line("Launches", Grade.BAD, "DOUBT", detail, "4", "what to do", "view asked")
+    if board.launches:
+        detail = f"{many(len(board.launches), 'launch', 'launches')} being sent: {shown(board.launches[0].name)}"
+        return Line("Launches", Grade.BUSY, "SENDING", detail, "4", "look", "view asked")
+    return Line("Launches", Grade.OK, "OK", "none in doubt", "4", "look", "view asked")
+
+
+def _tasks(board: Board) -> Line:
+    going = [each for each in board.tasks if not is_over(each)]
+    asking = [each for each in going if each.status == "waiting_confirmation"]
+    queued = [each for each in going if each.status == "waiting"]
+    if not going:
+        return Line("Tasks", Grade.IDLE, "NONE", "no task is running", "2", "look", "view tasks")
+    first = (asking or going)[0]
+    rest = f" and {len(going) - 1} more" if len(going) > 1 else ""
+    detail = f"{len(going) - len(queued) - len(asking)} running, {len(queued)} queued: "
+    detail += f"#{first.task_id} {shown(first.name)} for {shown(first.person)}{rest}"
+    if asking:
+        return Line("Tasks", Grade.WARN, "ASKS", f"{len(asking)} wait for a yes; {detail}", "2", "look", "view tasks")
+    return Line("Tasks", Grade.BUSY, "RUNNING", detail, "2", "output", "view tasks")
+
+
+def _questions(board: Board) -> Line:
+    if not board.questions:
+        return Line("Questions", Grade.IDLE, "NONE", "no question is open", "4", "look", "view asked")
+    first = min(board.questions, key=lambda each: each.expires_at)
+    detail = f"{len(board.questions)} open: {shown(first.summary)} ({shown(first.asker)})"
+    age = f"ends in {span(first.expires_at - board.now)}"
+    return Line("Questions", Grade.BUSY, "OPEN", detail, "4", "look", "view asked", age)
+
+
+def _files(board: Board) -> Line:
+    wrong = [each for each in board.files if each.error]
+    held = [each for each in board.files if each.held]
+    newest = max(board.files, key=lambda each: each.since, default=None)
+    if wrong:
+        detail = f"{shown(wrong[0].name)}: {shown(wrong[0].error)}"
+        age = f"the version of {span(board.now - wrong[0].since)} ago counts"
+        return Line("Settings", Grade.BAD, "REFUSED", detail, "5", "diff, undo", "view files", age, wrong[0].since)
+    if held:
+        detail = f"an edit of {shown(held[0].name)} waits for a yes"
+        return Line("Settings", Grade.WARN, "HELD", detail, "5", "look", "view files", since=held[0].since)
+    if newest is None:
+        return Line("Settings", Grade.IDLE, "NONE", "no settings file", "5", "look", "view files")
+    detail = f"{many(len(board.files), 'file')} in force, newest: {shown(newest.name)}"
+    return Line("Settings", Grade.OK, "OK", detail, "5", "look", "view files", f"{span(board.now - newest.since)} ago")
+
+
+def _rooms(board: Board) -> Line:
+    invites = [each for each in board.rooms if each.invited_by]
+    joined = len(board.rooms) - len(invites)
+    detail = f"{many(joined, 'room')}, {sum(each.encrypted for each in board.rooms if not each.invited_by)} encrypted"
+    if invites:
+        asked = f"{many(len(invites), 'invite')}: {shown(invites[0].name or invites[0].room_id)}"
+        return Line(
+            "Rooms",
+            Grade.WARN,
+            "INVITE",
+            f"{asked} from {shown(invites[0].invited_by)}; {detail}",
+            "3",
+            "accept",
+            "view rooms",
+        )
+    return Line("Rooms", Grade.OK if joined else Grade.WARN, "OK" if joined else "NONE", detail, "3", "look", "view rooms")
+
+
+def _journal(board: Board) -> Line:
+    many_owed = board.owed > MANY_OWED
+    detail = f"{size(board.journal_bytes)}, {many(board.owed, 'message')} to be sent"
+    grade, word = (Grade.WARN, "OWES") if many_owed else (Grade.OK, "OK")
+    return Line("Journal", grade, word, detail, "7", "log", "view log")
+
+
+def _commands(board: Board) -> Line:
+    crowded = board.lanes_waiting > MANY_WAITING
+    detail = f"{board.lanes_running} running, {board.lanes_waiting} waiting, {board.given_up} given up"
+    busy = board.lanes_running or board.lanes_waiting
+    grade, word = (Grade.WARN, "CROWDED") if crowded else (Grade.BUSY, "BUSY") if busy else (Grade.OK, "OK")
+    return Line("Commands", grade, word, detail, "6", "threads", "view threads")
+
+
+def _threads(board: Board) -> Line:
+    wrong = sorted((each for each in board.threads if thread_grade(each) <= Grade.WARN), key=thread_grade)
+    restarts = sum(each.restarts for each in board.threads)
+    if wrong:
+        first = wrong[0]
+        said = shown(first.problem) or f"has not moved for {span(first.beat_age)}"
+        since = board.now - first.since
+        word = first.state.value if first.state is not State.RUNNING else "LATE"
+        return Line("Threads", thread_grade(first), word, f"{first.name}: {said}", "6", "look", "view threads", since=since)
+    moving = sum(each.state in (State.RUNNING, State.STARTING) for each in board.threads)
+    detail = f"{moving} of {len(board.threads)} run, {many(restarts, 'restart')}"
+    return Line("Threads", Grade.OK, "OK", detail, "6", "look", "view threads")
+
+
+def _restart(board: Board) -> Line:
+    followed = sum(not is_over(each) for each in board.tasks)
+    parts = [
+        f"{many(followed, 'task')} followed again" if followed else "",
+        f"{many(len(board.questions), 'question')} kept" if board.questions else "",
+        f"{many(board.owed, 'message')} sent later" if board.owed else "",
+    ]
+    said = ", ".join(part for part in parts if part)
+    return Line("Restart", Grade.OK, "SAFE", f"nothing is lost{': ' + said if said else ''}", "q", "stop the bot", "quit")

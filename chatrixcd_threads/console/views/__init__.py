@@ -1,0 +1,1 @@
+"""The views: one file each. `base.View` is what they have in common."""

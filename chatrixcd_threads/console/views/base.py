@@ -1,0 +1,83 @@
+"""What a view is, and what it may ask of the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import urwid
+
+from chatrixcd_threads.console.board import Board, Doors
+from chatrixcd_threads.console.cells import fit
+from chatrixcd_threads.console.pane import Pane
+from chatrixcd_threads.console.rows import Part, Row
+
+
+class Hands(Protocol):
+    """What the frame does for a view. Only in the ui thread."""
+
+    doors: Doors
+
+    def type(self, line: str) -> None:
+        """Hands a command to the bot; the answer opens in a window."""
+
+    def ask(self, question: str, deed: Callable[[], None]) -> None:
+        """Does the deed after a yes."""
+
+    def tell(self, title: str, lines: Callable[[], Sequence[str]]) -> None:
+        """Opens a window with lines that are asked for anew at each draw."""
+
+    def prompt(self, start: str) -> None:
+        """Opens the command bar with something typed already."""
+
+    def perform(self, command: str) -> bool:
+        """A command of the key table that is not the view's own."""
+
+    def notice(self, sentence: str) -> None:
+        """One line above the footer, until the next key."""
+
+
+class View:
+    """Owner: the ui thread. Base of all views: a list, drawn from the board."""
+
+    name = ""
+    title = ""
+
+    def __init__(self, hands: Hands) -> None:
+        self.hands = hands
+        self.pane = Pane()
+
+    @property
+    def context(self) -> str:
+        """Where the keys are looked up."""
+        return self.name
+
+    @property
+    def widget(self) -> urwid.Widget:
+        """What is shown."""
+        return self.pane
+
+    def draw(self, board: Board, columns: int, height: int) -> None:
+        """Takes over the board. Called only while the view is shown."""
+        raise NotImplementedError
+
+    def act(self, command: str) -> bool:
+        """Does a command of the key table. False: it is not the view's."""
+        return self.pane.move(command)
+
+    def heading(self, board: Board) -> str:
+        """What stands in the header besides the title."""
+        return ""
+
+    def search(self, needle: str) -> bool | None:
+        """Searches; None: this view has no search."""
+        return None
+
+
+def table(columns: int, cells: Sequence[tuple[str, str, int]]) -> Row:
+    """A row of cells (style, text, width); a width of 0 takes what is left, 2 columns are the mark's."""
+    left = columns - 2 - sum(width + 1 for _, _, width in cells if width)
+    parts: list[Part] = []
+    for style, text, width in cells:
+        parts += [(style, fit(text, max(1, width or left))), ("body", " ")]
+    return Row(tuple(parts[:-1]))

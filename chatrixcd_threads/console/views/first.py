@@ -1,0 +1,60 @@
+"""First page: is something wrong, and what is the next step."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chatrixcd_threads.console.board import Board
+from chatrixcd_threads.console.cells import cut, fit, fold, wide
+from chatrixcd_threads.console.rows import Part, Row, Rows
+from chatrixcd_threads.console.status import Grade, Line, lines, style, symbol
+from chatrixcd_threads.console.views.base import View
+
+_WIDE: Final = 60
+
+
+class First(View):
+    """Owner: the ui thread."""
+
+    name = "first"
+    title = "First page"
+    _lines: tuple[Line, ...] = ()
+
+    def draw(self, board: Board, columns: int, height: int) -> None:
+        """Each part is one line; where there is room, a problem says all of its reason below."""
+        self._lines = tuple(lines(board))
+        rows: list[Row] = []
+        keys: list[tuple[str, int]] = []
+        spare = height - len(self._lines)
+        for line in self._lines:
+            for number, row in enumerate(_rows(line, columns, spare if line.grade <= Grade.WARN else 0)):
+                spare -= number > 0
+                rows.append(row)
+                keys.append((line.name, number))
+        self.pane.give(Rows.of(rows, keys))
+
+    def act(self, command: str) -> bool:
+        """Enter does the next step of the selected line."""
+        if command == "open":
+            chosen = self.pane.chosen
+            line = next((each for each in self._lines if isinstance(chosen, tuple) and each.name == chosen[0]), None)
+            return line is not None and self.hands.perform(line.command)
+        return super().act(command)
+
+
+def _rows(line: Line, columns: int, spare: int) -> list[Row]:
+    """The line, and with `spare` rows left what did not fit into it."""
+    step = f"[{line.key}] {line.step}"
+    roomy = columns >= _WIDE
+    head: list[Part] = [
+        (style(line.grade), f"{symbol(line.grade)} {fit(line.word, 8)}"),
+        ("title", f" {fit(line.name, 9)} "),
+    ]
+    taken = 2 + 10 + 11
+    room = columns - taken - (wide(step) + 1 if roomy else 5)
+    parts = fold(line.figure, room, 1 + max(0, min(2, spare)))
+    # figure, then the key of the next step at the right edge; a narrow terminal shows the key alone
+    first: list[Part] = [("body", fit(parts[0], room)), ("body", " ")]
+    first.append(("dim" if line.grade >= Grade.OK else "title", step if roomy else cut(f"[{line.key}]", 4)))
+    rest = [Row((("body", " " * (taken - 2)), ("body", part))) for part in parts[1:]]
+    return [Row((*head, *first)), *rest]

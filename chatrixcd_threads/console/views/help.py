@@ -1,0 +1,55 @@
+"""Help: made from the key table and the names of the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import urwid
+
+from chatrixcd_threads.console.board import Board
+from chatrixcd_threads.console.cells import fit, fold, shown
+from chatrixcd_threads.console.keys import Table
+from chatrixcd_threads.console.reader import Reader
+from chatrixcd_threads.console.views.base import Hands, View
+
+
+class Help(View):
+    """Owner: the ui thread."""
+
+    name = "help"
+    title = "Help"
+
+    def __init__(self, hands: Hands, table: Table, names: Callable[[], Iterable[str]]) -> None:
+        super().__init__(hands)
+        self._table, self._names = table, names
+        self._headings: set[int] = set()
+        self.reader = Reader(lambda number, line: "title" if number in self._headings else "body")
+        self.reader.pane.following = False
+
+    @property
+    def widget(self) -> urwid.Widget:
+        return self.reader.pane
+
+    def draw(self, board: Board, columns: int, height: int) -> None:
+        lines: list[str] = []
+        self._headings = set()
+        for heading, entries in self._table.sections():
+            self._headings.add(len(lines))
+            lines.append(heading)
+            for keys, text in entries:
+                parts = fold(text, columns - 22, 4)
+                lines.append(f"  {fit(keys, 18)}  {parts[0]}")
+                lines += [" " * 22 + part for part in parts[1:]]
+            lines.append("")
+        names = ", ".join(sorted(shown(each) for each in self._names()))
+        if names:
+            self._headings.add(len(lines))
+            lines += ["Commands (press : and type one; help NAME explains it)"]
+            lines += [f"  {part}" for part in fold(names, columns - 2, 20)]
+        self.reader.give(0, len(lines), lambda number: lines[number] if number < len(lines) else "")
+
+    def act(self, command: str) -> bool:
+        return self.reader.act(command)
+
+    def search(self, needle: str) -> bool | None:
+        return self.reader.search(needle)
