@@ -26,6 +26,7 @@ from chatrixcd_threads.commands.reports import Reporter
 from chatrixcd_threads.errors import Fatal
 from chatrixcd_threads.events import InboxItem
 from chatrixcd_threads.journal import outbox
+from chatrixcd_threads.journal.alone import StoreLock
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.service import MatrixService
 from chatrixcd_threads.policy.access import Access
@@ -62,6 +63,7 @@ class App:
         settings = config.now
         self._since = time.monotonic()
         self._leave = threading.Event()
+        self._lock = StoreLock(Path(settings.matrix.store_path))
         self.journal = Journal(Path(settings.matrix.store_path) / "journal.sqlite3")
         self._poster = Poster(redactor)
         self._semaphore = Connection(settings.semaphore)
@@ -119,24 +121,27 @@ class App:
         """The ordered stop, with one deadline for all of it. What is not finished stays in the journal."""
         deadline = time.monotonic() + STOP_SECONDS
         log.info("stopping")
-        self._supervisor.stop("dispatch", deadline)
+        stuck = self._stopped("dispatch", deadline - 6.0)
         self._lanes.close()
-        stuck = self._lanes.wait_idle(deadline - 4.0)
-        self._supervisor.stop("follower", deadline - 3.5)
-        self._supervisor.stop("watch", deadline - 3.5)
+        stuck += [job.name for job in self._lanes.wait_idle(deadline - 4.0)]
+        stuck += self._stopped("follower", deadline - 3.5) + self._stopped("watch", deadline - 3.5)
         self._greet(self._config.now.bot.shutdown_message)
         self._matrix.wake_sender()
-        stopped = self._supervisor.stop("sync", deadline)
-        fatal = self._supervisor.fatal()
-        code = EXIT_FATAL if fatal else EXIT_OK
-        if stuck or not stopped:
-            log.error("leaving hard: %s", ", ".join([*(job.name for job in stuck), *([] if stopped else ["sync"])]))
+        stuck += self._stopped("sync", deadline)
+        code = EXIT_FATAL if self._supervisor.fatal() else EXIT_OK
+        if stuck:
+            log.error("leaving hard, because of %s", ", ".join(stuck))
             logging.shutdown()
             os._exit(EXIT_STUCK)  # Python would wait for the stuck thread for ever
         self._semaphore.close()
         self.journal.close()
+        self._lock.release()
         log.info("stopped")
         return code
+
+    def _stopped(self, name: str, deadline: float) -> list[str]:
+        """Stops a service; its name when it is stuck."""
+        return [] if self._supervisor.stop(name, deadline) else [name]
 
     def _reconnect(self) -> list[str]:
         """Goes over to changed addresses and credentials; a job in a worker thread. Returns what could not be done."""

@@ -16,6 +16,7 @@ from chatrixcd_threads.errors import ConfigError, Fatal
 from chatrixcd_threads.settings.aliases import AliasManager
 from chatrixcd_threads.settings.config import Config, Overrides, SecretsSeen, missing_keys, show
 from chatrixcd_threads.settings.messages import MessageManager
+from chatrixcd_threads.settings.schema import KINDS, check_files, print_schema
 from chatrixcd_threads.text.redact import RedactingFormatter, Redactor
 
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: starting again does not help
@@ -26,7 +27,9 @@ LOG_FILES = 5
 def parser() -> argparse.ArgumentParser:
     """All options."""
     made = argparse.ArgumentParser(
-        prog="chatrixcd-threads", description="A Matrix bot that runs, follows and stops Semaphore UI tasks from chat."
+        prog="chatrixcd-threads",
+        description="A Matrix bot that runs, follows and stops Semaphore UI tasks from chat.",
+        epilog="Also: check [FILE…] checks settings files; schema config|messages|aliases prints a JSON Schema.",
     )
     made.add_argument("-V", "--version", action="version", version=f"chatrixcd_threads {__version__}")
     made.add_argument("-v", "--verbose", action="count", default=0, help="more in the log; twice: libraries too")
@@ -54,10 +57,15 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 stopped in order, 70 a thread was stuck, 78 the settings need a person."""
-    options = parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["schema"]:
+        return print_schema(given[1] if len(given) > 1 else "config")
+    if given[:1] == ["check"]:
+        return _check(given[1:])
+    options = parser().parse_args(given)
     try:
         overrides = Overrides(tuple(options.admin), tuple(options.room), options.no_greetings)
-        config = Config(options.config, overrides=overrides)
+        config = Config(options.config, overrides=overrides, keep=not options.show_config)
         if options.show_config:
             print(show(config.now, redact_ids=options.redact))
             return 0
@@ -67,13 +75,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_CONFIG
 
 
+def _check(given: Sequence[str]) -> int:
+    """`check [FILE…]`: 0 when every file would be taken, 1 when not."""
+    from chatrixcd_threads.commands.registry import commands
+
+    made = argparse.ArgumentParser(
+        prog="chatrixcd-threads check", description="Checks settings files without using them."
+    )
+    made.add_argument("files", nargs="*", metavar="FILE")
+    made.add_argument("--kind", choices=KINDS, help="what the files are, when their names do not tell")
+    chosen = made.parse_args(given)
+    return check_files(chosen.files, chosen.kind, builtins=commands())
+
+
 def _run(config: Config, options: argparse.Namespace) -> int:
     from chatrixcd_threads.app import build
     from chatrixcd_threads.commands.registry import commands  # nio takes half a second to load: not for -s and -V
 
     unset = missing_keys(config.now)
     if unset:
-        raise ConfigError(f"{config.path} is not complete:\n" + "\n".join(f"  {sentence}" for sentence in unset))
+        lacks = "does not exist, and the defaults do not suffice" if config.missing else "is not complete"
+        raise ConfigError(f"{config.path} {lacks}:\n" + "\n".join(f"  {sentence}" for sentence in unset))
     redactor = Redactor(SecretsSeen(config).all, identifiers=options.redact)
     start_logging(config.now.bot.log_file, redactor, options.verbose)
     log = logging.getLogger("chatrixcd")

@@ -15,6 +15,7 @@ class Kind(StrEnum):
     REACTION = "reaction"  # a yes or no reaction on some message
     CLEAR = "clear"  # a command in clear text in an encrypted room: refused with a sentence
     FORGED = "forged"  # decrypted with a key that does not belong to its sender
+    LONG = "long"  # a first line longer than any command: refused, never cut
     UNREADABLE = "unreadable"  # could not be decrypted: the person is asked to send it again
 
 

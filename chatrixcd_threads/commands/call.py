@@ -15,6 +15,7 @@ from chatrixcd_threads.settings.aliases import AliasManager
 from chatrixcd_threads.settings.hot import HotFile, Outcome
 from chatrixcd_threads.settings.messages import MessageManager
 from chatrixcd_threads.settings.model import Settings
+from chatrixcd_threads.settings.tones import tone_of
 from chatrixcd_threads.threads.lanes import LaneCounts
 from chatrixcd_threads.threads.service import ThreadInfo
 
@@ -73,6 +74,11 @@ class Call:
         return answer_slot(self.event_id)
 
     @property
+    def tone(self) -> str:
+        """How the bot speaks in this room."""
+        return tone_of(self.tools.settings.bot, self.room_id)
+
+    @property
     def prefix(self) -> str:
         """As it is typed here."""
         return self.tools.settings.bot.command_prefix
@@ -81,3 +87,8 @@ class Call:
 def answer_slot(event_id: str) -> str:
     """One answer per command: its slot is named after the command's event."""
     return f"answer:{event_id}"
+
+
+def command_of(slot: str) -> str:
+    """The event of the command that is answered in this slot."""
+    return slot.removeprefix("answer:")

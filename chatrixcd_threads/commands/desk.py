@@ -9,6 +9,9 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
+from datetime import timedelta
+
+import humanize
 
 from chatrixcd_threads.commands.call import Call, Tools, answer_slot
 from chatrixcd_threads.commands.declare import Ask, Command, Reply
@@ -21,6 +24,7 @@ from chatrixcd_threads.errors import NotAllowed, UserError
 from chatrixcd_threads.events import Incoming, Kind
 from chatrixcd_threads.journal import inbox, outbox, questions
 from chatrixcd_threads.journal.questions import Question
+from chatrixcd_threads.settings.tones import tone_of
 from chatrixcd_threads.text.markup import Text, lines, person, text
 from chatrixcd_threads.threads.diagnose import new_code
 
@@ -41,6 +45,8 @@ UNREADABLE_SENTENCE = (
     "If it was a command, please send it again; the next one will work."
 )
 FLOOD_SENTENCE = "🐢 You are faster than I am. I keep all your commands and answer them one after the other."
+SLOW_SENTENCE = "⏳ I am still working on it; the answer will stand here."
+LONG_SENTENCE = "⚠ I did nothing: the first line of your message is too long for a command."
 NUDGE_SENTENCE = (
     "I did not take that as an answer, because something else was said after my question. "
     "React to the question with 👍 or 👎, or reply to it with yes or no."
@@ -65,6 +71,8 @@ class Desk:
                 effects = self._verdict(event, tools)
             case Kind.CLEAR:
                 effects = [self._says(event, text(CLEAR_SENTENCE))]
+            case Kind.LONG:
+                effects = [self._says(event, text(LONG_SENTENCE))]
             case Kind.FORGED:
                 effects = [self._says(event, text(FORGED_SENTENCE))]
             case Kind.UNREADABLE:
@@ -80,13 +88,13 @@ class Desk:
 
     def slow(self, event: Incoming) -> None:
         """A job passed its soft limit: the room hears that it is still worked on. The answer will replace this."""
-        tools = self._tools()
-        if event.kind is not Kind.COMMAND:
-            return
-        with tools.journal.write() as tx:
-            open_still = tx.execute("SELECT 1 FROM inbox WHERE seq = ? AND done = 0", (event.seq,)).fetchone()
-            if open_still is not None:
-                self._says(event, text("⏳ Still working on it: Semaphore has not answered yet."))(tx)
+        with self._tools().journal.write() as tx:
+            if not inbox.is_open(tx, event.seq):
+                return
+            if event.kind is Kind.COMMAND:
+                self._says(event, text(SLOW_SENTENCE))(tx)
+            elif (question := questions.settled_with(tx, event.event_id)) is not None:
+                self._edit_question(tx, question, text(SLOW_SENTENCE))
         self._wake()
 
     def lost(self, event: Incoming) -> None:
@@ -108,13 +116,14 @@ class Desk:
         """A question was not answered in time: its message says so from now on."""
         tools = self._tools()
         summary = str(question.payload.get("summary", ""))
-        sentence = phrase(tools.messages, "timeout", task_name=summary, user_name=question.asker)
+        tone = tone_of(tools.settings.bot, question.room_id)
+        sentence = phrase(tools.messages, "timeout", tone=tone, task_name=summary, user_name=question.asker)
         with tools.journal.write() as tx:
             if questions.settle(tx, question.id, "expired"):
                 self._edit_question(
                     tx,
                     question,
-                    lines(text("⌛ ") + sentence, f"Nobody answered in time, so nothing was done: {summary}."),
+                    lines(marked("⌛", sentence), f"Nobody answered in time, so nothing was done: {summary}."),
                 )
         self._wake()
 
@@ -124,7 +133,7 @@ class Desk:
             command, call = self._understood(event, tools)
             answer = command.run(call)
         except UserError as error:
-            return [self._says(event, refusal(error, event.sender, tools))]
+            return [self._says(event, refusal(error, event, tools))]
         if isinstance(answer, Ask):
             return [self._asks(event, command, answer, tools)]
         return [self._replies(where, greeted(answer, event, tools))]
@@ -181,11 +190,12 @@ class Desk:
     def _refused(self, tx: sqlite3.Connection, question: Question, sender: str, tools: Tools) -> None:
         if questions.settle(tx, question.id, "no"):
             summary = str(question.payload.get("summary", ""))
-            sentence = phrase(tools.messages, "cancel", task_name=summary, user_name=sender)
+            tone = tone_of(tools.settings.bot, question.room_id)
+            sentence = phrase(tools.messages, "cancel", tone=tone, task_name=summary, user_name=sender)
             self._edit_question(
                 tx,
                 question,
-                lines(text("✖ ") + sentence, text("Not done: ") + text(summary) + " — " + person(sender)),
+                lines(marked("✖", sentence), text("Not done: ") + text(summary) + " — " + person(sender)),
             )
 
     def _confirmed(self, event: Incoming, question: Question, tools: Tools) -> list[Effect]:
@@ -205,7 +215,7 @@ class Desk:
             tools.access.check(event.sender, command.right_for({}), command.deed)
             reply = command.on_yes(call, question.payload)
         except UserError as error:
-            reply = Reply(refusal(error, event.sender, tools))
+            reply = Reply(refusal(error, event, tools))
         return [self._replies(where, reply)]
 
     def _edit_question(self, tx: sqlite3.Connection, question: Question, value: Text) -> None:
@@ -258,12 +268,18 @@ def place_of(question: Question) -> Where:
     return Where(question.slot, question.room_id, question.thread, replied)
 
 
-def refusal(error: UserError, user_id: str, tools: Tools) -> Text:
+def marked(symbol: str, sentence: Text) -> Text:
+    """A symbol and a sentence; nothing where the room's tone is silent."""
+    return text(f"{symbol} ") + sentence if sentence else Text()
+
+
+def refusal(error: UserError, event: Incoming, tools: Tools) -> Text:
     """How an error is told: NotAllowed with a brush_off message in front, everything with its plain reason."""
     if not isinstance(error, NotAllowed):
         return text(f"⚠ {error.sentence}")
-    brushed = phrase(tools.messages, "brush_off", user_name=user_id)
-    return lines(text("⛔ ") + brushed, error.sentence)
+    tone = tone_of(tools.settings.bot, event.room_id)
+    brushed = phrase(tools.messages, "brush_off", tone=tone, user_name=event.sender)
+    return lines(marked("⛔", brushed), error.sentence)
 
 
 def greeted(reply: Reply, event: Incoming, tools: Tools) -> Reply:
@@ -271,11 +287,10 @@ def greeted(reply: Reply, event: Incoming, tools: Tools) -> Reply:
     bot = tools.settings.bot
     if not (reply.greet and bot.greetings_enabled and (not bot.greeting_rooms or event.room_id in bot.greeting_rooms)):
         return reply
-    greeting = phrase(tools.messages, "greetings", name=event.sender)
+    greeting = phrase(tools.messages, "greetings", tone=tone_of(bot, event.room_id), name=event.sender)
     return Reply(lines(greeting, reply.text), reply.file, reply.mention)
 
 
 def minutes(seconds: float) -> str:
     """A time span as people say it."""
-    whole = round(seconds / 60)
-    return f"{whole} minutes" if whole > 1 else f"{seconds:.0f} seconds"
+    return humanize.precisedelta(timedelta(seconds=seconds), minimum_unit="seconds", format="%0.0f")

@@ -22,6 +22,7 @@ from chatrixcd_threads.threads.service import Service
 
 log = logging.getLogger("chatrixcd.dispatch")
 
+REFILL = 50  # events that are taken from the journal at a time
 LONGEST_WAIT = 5.0  # seconds between two beats
 
 
@@ -145,12 +146,16 @@ class Dispatch(Service):
     def _refill(self, key: tuple[str, str]) -> None:
         if key not in self._left:
             return
-        waiting = inbox.unanswered(self._journal.read(), after=self._left[key], lane=key)
+        waiting = inbox.unanswered(self._journal.read(), after=self._left[key], lane=key, most=REFILL)
         del self._left[key]
         for event in waiting:
             if event.seq > self._handed:
                 break  # it is still in the queue, behind events of others that must not be passed over
             self._give(event, again=True)
+        else:
+            if len(waiting) == REFILL and key not in self._left:
+                self._left[key] = waiting[-1].seq  # there may be more, and the lane still has room
+                self._freed.put(key)
 
     def _expire(self) -> None:
         for question in questions.expired(self._journal.read(), self._now()):

@@ -25,7 +25,9 @@ def command_line(body: str, prefix: str) -> str | None:
 
     The prefix counts in any case and must end at a word boundary, so `!cdrun` is no command.
     """
-    first = body.lstrip().partition("\n")[0].strip().strip("`").translate(_TYPOGRAPHY).strip()
+    first = body.lstrip().partition("\n")[0].strip()
+    quoted = first.startswith("`") and first.endswith("`")
+    first = (first.strip("`") if quoted else first).translate(_TYPOGRAPHY).strip()
     head, rest = first[: len(prefix)], first[len(prefix) :]
     if head.casefold() != prefix.casefold() or (rest and not rest[0].isspace()):
         return None

@@ -6,11 +6,11 @@ import logging
 import time
 from collections.abc import Callable
 
-from chatrixcd_threads.commands.call import Tools
+from chatrixcd_threads.commands.call import Tools, command_of
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.show import duration, status
 from chatrixcd_threads.events import TaskSeen
-from chatrixcd_threads.journal import launches
+from chatrixcd_threads.journal import inbox, launches
 from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.semaphore.errors import SemaphoreError
@@ -73,7 +73,9 @@ class Reporter:
         with tools.journal.write() as tx:
             if not launches.told(tx, follow.id):
                 return
-            slot = follow.stop_slot or f"end:{follow.id}"
+            # Told by editing the answer to the stop, unless that answer is still to be written: it would cover this.
+            edits = follow.stop_slot is not None and inbox.answered(tx, command_of(follow.stop_slot))
+            slot = follow.stop_slot if follow.stop_slot is not None and edits else f"end:{follow.id}"
             where = Where(slot, follow.room_id, follow.thread, None)
             self._poster.post(tx, where, told, priority=Priority.RESULT, mention=(follow.person,))
 

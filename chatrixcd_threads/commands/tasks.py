@@ -42,9 +42,14 @@ def _numbered(call: Call, task_id: int) -> Found:
     semaphore = call.tools.semaphore
     met = launches.project_of(call.tools.journal.read(), task_id)
     others = [project.id for project in semaphore.projects() if project.id not in met] if not met else []
+    forbidden: Forbidden | None = None
     for project_id in [*met, *others]:
         try:
             return Found(project_id, semaphore.task(project_id, task_id))
-        except (Missing, Forbidden):
+        except Missing:
             continue
+        except Forbidden as error:
+            forbidden = error
+    if forbidden is not None:  # it may well be there
+        raise forbidden
     raise NotFound(f"Semaphore has no task #{task_id} in any project that I can see.")

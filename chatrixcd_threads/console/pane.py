@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable
 from typing import Any, Final
 
@@ -59,10 +60,8 @@ class Pane(urwid.Widget):
         key = self.chosen
         self._rows = rows
         if key is not None and rows.keys:
-            try:
+            with contextlib.suppress(ValueError):  # it is gone: the selection stays where it was
                 self._focus = rows.low + rows.keys.index(key)
-            except ValueError:
-                pass  # it is gone: the selection stays where it was
         if self.following:
             self._focus = rows.high - 1
             self._top = rows.high - self._height

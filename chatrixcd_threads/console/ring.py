@@ -57,18 +57,23 @@ class Ring:
             return end, tuple(self._lines[low:] + self._lines[:high])
 
 
-class RingHandler(logging.Handler):
+class _Stream:
+    """What a StreamHandler writes to. May be used from any thread: the handler holds its own lock."""
+
+    def __init__(self, ring: Ring, poke: Callable[[], None]) -> None:
+        self._ring, self._poke = ring, poke
+
+    def write(self, text: str) -> None:
+        """One record with its line break."""
+        self._ring.add(text.removesuffix("\n"))
+
+    def flush(self) -> None:
+        """The record is complete."""
+        self._poke()
+
+
+class RingHandler(logging.StreamHandler[_Stream]):
     """Puts formatted records into a ring and says that there is something to draw."""
 
     def __init__(self, ring: Ring, poke: Callable[[], None] = lambda: None) -> None:
-        super().__init__()
-        self._ring = ring
-        self.poke = poke
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Never raises: a log line is not worth a thread."""
-        try:
-            self._ring.add(self.format(record))
-            self.poke()
-        except Exception:  # noqa: BLE001 - logging's own rule: handleError decides
-            self.handleError(record)
+        super().__init__(_Stream(ring, poke))

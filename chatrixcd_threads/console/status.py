@@ -96,6 +96,11 @@ def symbol(grade: Grade) -> str:
     return _LOOKS[grade][1 if can_unicode() else 2]
 
 
+def task_word(status: str) -> str:
+    """A task's status in one short word."""
+    return "asks" if status == "waiting_confirmation" else shown(status).replace("_", " ")
+
+
 def task_grade(status: str) -> Grade:
     """The grade of a task's status; what is not known is worth a look."""
     return _STATUSES.get(status, Grade.WARN)
@@ -117,9 +122,12 @@ def in_doubt(state: str) -> bool:
     return state in _IN_DOUBT
 
 
-def problems(board: Board) -> int:
-    """How many parts are not as they should be."""
-    return sum(line.grade <= Grade.WARN for line in lines(board))
+def summary(board: Board) -> tuple[Grade, str]:
+    """The state of everything in a few words."""
+    grades = [line.grade for line in lines(board)]
+    bad, odd = grades.count(Grade.BAD), grades.count(Grade.WARN)
+    said = [many(bad, "problem") if bad else "", f"{odd} to look at" if odd else ""]
+    return min(grades), ", ".join(part for part in said if part) or "all well"
 
 
 def lines(board: Board) -> list[Line]:
@@ -168,7 +176,7 @@ def _tasks(board: Board) -> Line:
     detail = f"{len(going) - len(queued) - len(asking)} running, {len(queued)} queued: "
     detail += f"#{first.task_id} {shown(first.name)} for {shown(first.person)}{rest}"
     if asking:
-        return Line("Tasks", Grade.WARN, "ASKS", f"{len(asking)} wait for a yes; {detail}", "2", "look", "view tasks")
+        return Line("Tasks", Grade.WARN, "ASKS", f"{len(asking)} to be confirmed; {detail}", "2", "look", "view tasks")
     return Line("Tasks", Grade.BUSY, "RUNNING", detail, "2", "output", "view tasks")
 
 
@@ -213,7 +221,9 @@ def _rooms(board: Board) -> Line:
             "accept",
             "view rooms",
         )
-    return Line("Rooms", Grade.OK if joined else Grade.WARN, "OK" if joined else "NONE", detail, "3", "look", "view rooms")
+    return Line(
+        "Rooms", Grade.OK if joined else Grade.WARN, "OK" if joined else "NONE", detail, "3", "look", "view rooms"
+    )
 
 
 def _journal(board: Board) -> Line:
@@ -239,7 +249,9 @@ def _threads(board: Board) -> Line:
         said = shown(first.problem) or f"has not moved for {span(first.beat_age)}"
         since = board.now - first.since
         word = first.state.value if first.state is not State.RUNNING else "LATE"
-        return Line("Threads", thread_grade(first), word, f"{first.name}: {said}", "6", "look", "view threads", since=since)
+        return Line(
+            "Threads", thread_grade(first), word, f"{first.name}: {said}", "6", "look", "view threads", since=since
+        )
     moving = sum(each.state in (State.RUNNING, State.STARTING) for each in board.threads)
     detail = f"{moving} of {len(board.threads)} run, {many(restarts, 'restart')}"
     return Line("Threads", Grade.OK, "OK", detail, "6", "look", "view threads")
@@ -253,4 +265,4 @@ def _restart(board: Board) -> Line:
         f"{many(board.owed, 'message')} sent later" if board.owed else "",
     ]
     said = ", ".join(part for part in parts if part)
-    return Line("Restart", Grade.OK, "SAFE", f"nothing is lost{': ' + said if said else ''}", "q", "stop the bot", "quit")
+    return Line("Restart", Grade.OK, "SAFE", f"nothing is lost{': ' + said if said else ''}", "q", "stop", "quit")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-
 PaletteLine = tuple[str, str, str, str, str, str]
 
 MONO: Final[Mapping[str, str]] = {

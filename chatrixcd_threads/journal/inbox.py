@@ -42,6 +42,16 @@ def finish(tx: sqlite3.Connection, seq: int) -> bool:
     return tx.execute("UPDATE inbox SET done = 1, text = '' WHERE seq = ? AND done = 0", (seq,)).rowcount == 1
 
 
+def is_open(connection: sqlite3.Connection, seq: int) -> bool:
+    """Whether the event still waits for its answer."""
+    return connection.execute("SELECT 1 FROM inbox WHERE seq = ? AND done = 0", (seq,)).fetchone() is not None
+
+
+def answered(connection: sqlite3.Connection, event_id: str) -> bool:
+    """Whether the handling of this event has been committed."""
+    return connection.execute("SELECT 1 FROM inbox WHERE event_id = ? AND done = 1", (event_id,)).fetchone() is not None
+
+
 def known(connection: sqlite3.Connection, event_id: str) -> bool:
     """Whether this event was accepted before."""
     return connection.execute("SELECT 1 FROM inbox WHERE event_id = ?", (event_id,)).fetchone() is not None

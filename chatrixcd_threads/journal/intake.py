@@ -56,7 +56,7 @@ def commit(tx: sqlite3.Connection, heard: Sequence[Heard], key: str, token: str)
 
 def _concerns_us(tx: sqlite3.Connection, item: Incoming) -> bool:
     match item.kind:
-        case Kind.COMMAND | Kind.CLEAR | Kind.FORGED:
+        case Kind.COMMAND | Kind.CLEAR | Kind.FORGED | Kind.LONG:
             return True
         case Kind.UNREADABLE:  # said once for a room and session; the session's id is in `text`
             key = f"unreadable:{item.room_id}:{item.sender}:{item.text}"

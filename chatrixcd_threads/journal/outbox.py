@@ -44,11 +44,18 @@ def put(
     priority: Priority,
     file: bytes | None = None,
 ) -> None:
-    """Writes a slot: a new message, or new content for the message that the slot already is."""
+    """Writes a slot: a new message, or new content for the message that the slot already is.
+
+    Where the message stands is settled by who writes the slot first, also when nothing of it has been sent yet.
+    """
+    unsent = tx.execute("SELECT content FROM outbox WHERE slot = ? AND sent_version = 0", (slot,)).fetchone()
+    if unsent is not None:
+        first = json.loads(unsent["content"])
+        content = {**content, **{key: first[key] for key in ("thread", "reply_to") if key in first}}
     tx.execute(
         "INSERT INTO outbox (slot, room_id, priority, content, file) VALUES (?, ?, ?, ?, ?) ON CONFLICT (slot) DO UPDATE SET"
         " content = excluded.content, version = version + 1, priority = excluded.priority, file = excluded.file"
-        " WHERE content <> excluded.content",
+        " WHERE content <> excluded.content OR file IS NOT excluded.file",
         (slot, room_id, priority, json.dumps(content, ensure_ascii=False), file),
     )
 
@@ -123,7 +130,9 @@ def row_of_txn(journal: str, txn: str) -> int | None:
 
 def fail(tx: sqlite3.Connection, row_id: int, reason: str) -> None:
     """The homeserver refuses this message for good (no member, no power): it is kept, with the reason, and not tried again."""
-    tx.execute("UPDATE outbox SET failed = ? WHERE id = ?", (reason, row_id))
+    tx.execute(
+        "UPDATE outbox SET failed = ?, content = '', file = NULL, trying_content = NULL WHERE id = ?", (reason, row_id)
+    )
 
 
 def owed(connection: sqlite3.Connection) -> int:

@@ -90,6 +90,12 @@ def settled_by(connection: sqlite3.Connection, question_id: int, state: str, eve
     return row is not None
 
 
+def settled_with(connection: sqlite3.Connection, event_id: str) -> Question | None:
+    """The question that was answered by this event."""
+    row = connection.execute("SELECT * FROM questions WHERE settled_by = ?", (event_id,)).fetchone()
+    return None if row is None else _question(row)
+
+
 def settle(tx: sqlite3.Connection, question_id: int, state: str, by: str = "") -> bool:
     """Moves an open question to `yes`, `no`, `expired` or `withdrawn`, by an event. False when it was not open any more."""
     changed = tx.execute(

@@ -120,7 +120,16 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         return answer.status, await self.parse_body(answer)
 
     async def parse_body(self, transport_response: Any) -> dict[str, Any]:
-        body = vetted(await super().parse_body(transport_response))
+        """What came back as an object. For nio an empty one is success where there is nothing to be said, so that
+        it would take the page of a broken proxy for a yes; such an answer becomes an error here."""
+        status = transport_response.status
+        try:
+            body = json.loads(await transport_response.read())
+        except ValueError:
+            body = None
+        if not isinstance(body, dict) or (not body and status >= 300):
+            return {"error": f"status {status} and no answer of a homeserver"}
+        body = vetted(body)
         unused = body.get("device_unused_fallback_key_types")  # nio does not know of fallback keys
         if unused is not None:
             self.lacks_fallback_key = "signed_curve25519" not in unused

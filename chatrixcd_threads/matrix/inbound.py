@@ -30,7 +30,7 @@ async def heard(client: GuardedClient, room_id: str, events: Iterable[Any], pref
         item = _one(client, room_id, event, prefix, encrypted)
         if isinstance(item, Incoming) and not await _is_senders_own(client, event):
             log.warning("%s claims to be from %s, but its key is not; it is refused", item.event_id, item.sender)
-            item = _as(item, Kind.FORGED)
+            item = _as(item, Kind.FORGED) if item.kind is Kind.COMMAND else Chatter(room_id, item.sender)
         if item is not None:
             result.append(item)
     return result
@@ -84,7 +84,9 @@ def _message(base: Incoming, body: object, relation: dict[str, Any], prefix: str
     replied = _dict(relation.get("m.in_reply_to")).get("event_id")
     target = replied if _storable(replied) and not relation.get("is_falling_back") else None
     words = without_quote(body) if target else body
-    line = command_line(words[: LONGEST_COMMAND + len(prefix)], prefix)
+    line = command_line(words, prefix)
+    if line is not None and len(line) > LONGEST_COMMAND:
+        return _as(base, Kind.LONG)
     if line is not None:
         return _as(base, Kind.CLEAR if in_clear else Kind.COMMAND, line)
     verdict = verdict_of_word(words) if len(words) < 100 else None

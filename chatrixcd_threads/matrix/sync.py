@@ -97,7 +97,9 @@ class Syncer:
 
     async def _ask(self, since: str) -> SyncResponse:
         client = self._client
-        client.next_batch = ""  # nio ignores a response with the token it knows, also the full state after a quiet restart
+        client.next_batch = (
+            ""  # nio ignores a response with the token it knows, also the full state after a quiet restart
+        )
         try:
             response = await asyncio.wait_for(
                 client.sync(0 if self._first else POLL_MS, self._filter, since or None, full_state=self._first),

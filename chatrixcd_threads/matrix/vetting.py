@@ -14,10 +14,8 @@ from vodozemac import Curve25519PublicKey, Ed25519PublicKey, Ed25519Signature
 log = logging.getLogger("chatrixcd.matrix")
 
 
-def vetted(body: object) -> dict[str, Any]:
-    """The body of an answer as an object, without devices, one-time keys and events that cannot be used."""
-    if not isinstance(body, dict):
-        return {}  # nio reports an answer without what it needs as an error
+def vetted(body: dict[str, Any]) -> dict[str, Any]:
+    """The body of an answer, without the devices, one-time keys and events in it that cannot be used."""
     for field, usable in (("device_keys", usable_device), ("one_time_keys", usable_one_time_key)):
         if isinstance(body.get(field), dict):
             body[field] = {user: _usable(user, devices, usable) for user, devices in body[field].items()}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import time
 from collections.abc import Callable
 
 from chatrixcd_threads.events import TaskSeen
@@ -17,7 +16,7 @@ from chatrixcd_threads.journal import launches
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.semaphore.client import Semaphore
-from chatrixcd_threads.semaphore.errors import Missing, SemaphoreError
+from chatrixcd_threads.semaphore.errors import Forbidden, Missing, SemaphoreError
 from chatrixcd_threads.threads.service import Service
 
 log = logging.getLogger("chatrixcd.follower")
@@ -39,10 +38,9 @@ class Follower(Service):
         semaphore: Callable[[], Semaphore],
         poll_seconds: Callable[[], float],
         seen: Callable[[TaskSeen], None],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._journal, self._semaphore, self._poll = journal, semaphore, poll_seconds
-        self._seen, self._clock = seen, clock
+        self._seen = seen
         self._wake = threading.Event()
         self._again: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._reported: dict[int, str] = {}
@@ -89,7 +87,7 @@ class Follower(Service):
             task = self._semaphore().task(follow.project_id, follow.task_id)
             status, over = task.status, task.finished
             self._absent.pop(follow.id, None)
-        except Missing:
+        except (Missing, Forbidden):
             self._absent[follow.id] = self._absent.get(follow.id, 0) + 1
             if self._absent[follow.id] < BELIEVED_AFTER:
                 return True

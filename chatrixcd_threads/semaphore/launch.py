@@ -94,7 +94,7 @@ class Launcher:
             except SemaphoreError:
                 continue
             looked += 1
-            found = [task for task in tasks if launch.token in task.message]
+            found = [task for task in tasks if f"[{launch.token}]" in task.message]
             if found:
                 return self._note(launch, found[0], found=True)
         if refused is not None and ended:

@@ -18,6 +18,7 @@ from chatrixcd_threads.errors import ConfigError
 from chatrixcd_threads.settings import keys
 from chatrixcd_threads.settings.document import BadFileError, Document, KeyPath, name_of_type
 from chatrixcd_threads.settings.hot import HotFile, Kind
+from chatrixcd_threads.settings.kept import NotKept
 from chatrixcd_threads.settings.manager import FileManager
 from chatrixcd_threads.settings.model import CONFIG_VERSION, EVERY_ROOM, EVERYBODY, Settings
 from chatrixcd_threads.threads.rwlock import RWLock
@@ -48,6 +49,7 @@ class Config(FileManager[Settings]):
         must_exist: bool = False,
         overrides: Overrides = Overrides(),
         lock: RWLock | None = None,
+        keep: bool = True,
     ) -> None:
         self.path = Path(path)
         kind = Kind(
@@ -56,7 +58,7 @@ class Config(FileManager[Settings]):
             shown=shown,
             danger=danger,
         )
-        hot = HotFile(self.path, kind, lock=lock)
+        hot = HotFile(self.path, kind, lock=lock, kept=None if keep else NotKept(self.path))
         hot.load(must_exist=must_exist)
         super().__init__(hot, auto_reload)
 

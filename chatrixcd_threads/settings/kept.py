@@ -67,6 +67,13 @@ class Kept:
         return sorted(found, key=lambda copy: copy.number, reverse=True)
 
 
+class NotKept(Kept):
+    """Looks at what was kept and adds nothing: for a mere look at the settings."""
+
+    def add(self, text: str, now: float) -> str:
+        return ""
+
+
 def _text(copy: Copy) -> str | None:
     try:
         return copy.text()

@@ -110,9 +110,7 @@ class Watch(Service):
                     self._arm()
                     pause = pause if rearmed else 0.0  # at once: for what was saved meanwhile
                 rearmed = lost
-                due = min(
-                    [self._clock() + pause, *(until for until, _ in self._doubtful.values())]
-                )
+                due = min([self._clock() + pause, *(until for until, _ in self._doubtful.values())])
         finally:
             self._disarm()
 

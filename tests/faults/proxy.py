@@ -188,16 +188,31 @@ class Proxy:
             self._http = aiohttp.ClientSession(auto_decompress=True, timeout=aiohttp.ClientTimeout(total=90))
         app = web.Application(client_max_size=2**27)
         app.router.add_route("*", "/{tail:.*}", self._handle)
-        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.0, access_log=None)
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
         await site.start()
         self._port = self._runner.addresses[0][1]
 
     async def _shut(self) -> None:
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        for site in list(runner.sites):
+            await site.stop()
+        self._cut(runner)
+        await runner.cleanup()
+
+    @staticmethod
+    def _cut(runner: web.AppRunner) -> None:
+        for connection in list(runner.server.connections) if runner.server is not None else ():
+            if connection.transport is not None:
+                connection.transport.abort()  # ends its handler too, however long that would hang
+
+    def cut_polls(self) -> None:
+        """Ends what hangs in a long poll, so that it does not hide the trouble that begins now."""
         if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+            self._loop.call_soon_threadsafe(self._cut, self._runner)
 
     async def _end(self) -> None:
         if self._http is not None:

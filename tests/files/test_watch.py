@@ -291,7 +291,7 @@ class TestInotifyUsedUp:
         stage.watch.until(lambda: exhausted.tried > 3)
         exhausted.free = True
         stage.watch.until(lambda: not stage.watch.polling)
-        assert isinstance(stage.watch._observer, Observer)
+        assert not isinstance(stage.watch._observer, PollingObserver)
         stage.by_events_alone()
         stage.save(2)
         stage.counts(2)

@@ -11,7 +11,7 @@ from chatrixcd_threads.text.fit import Attachment
 from chatrixcd_threads.text.markup import bold, lines, pre, text
 
 SHOWN = 30
-WIDEST = 200
+WIDEST = 120
 
 
 @command(

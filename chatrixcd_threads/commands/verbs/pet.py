@@ -5,9 +5,10 @@ from __future__ import annotations
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Reply, command
 from chatrixcd_threads.commands.phrases import phrase
+from chatrixcd_threads.text.markup import text
 
 
 @command("pet", "praises the bot", hidden=True)
 def pet(call: Call) -> Reply:
     """Charm only."""
-    return Reply(phrase(call.tools.messages, "pet", user_name=call.sender))
+    return Reply(phrase(call.tools.messages, "pet", tone=call.tone, user_name=call.sender) or text("🐾"))

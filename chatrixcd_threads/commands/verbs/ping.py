@@ -12,5 +12,5 @@ from chatrixcd_threads.text.markup import lines, text
 def ping(call: Call) -> Reply:
     """Raises one of Semaphore's errors, which then says what is wrong."""
     seconds = call.tools.semaphore.ping()
-    cheer = phrase(call.tools.messages, "ping_success", user_name=call.sender)
-    return Reply(lines(text("🏓 ") + cheer, f"Semaphore answered in {seconds * 1000:.0f} ms."))
+    cheer = phrase(call.tools.messages, "ping_success", tone=call.tone, user_name=call.sender)
+    return Reply(lines(text("🏓 ") + cheer if cheer else "", f"Semaphore answered in {seconds * 1000:.0f} ms."))

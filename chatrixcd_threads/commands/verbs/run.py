@@ -94,7 +94,8 @@ def start(call: Call, payload: Mapping[str, object]) -> Reply:
     )
     return Reply(
         lines(
-            text("🚀 ") + phrase(call.tools.messages, "task_start", task_name=name, user_name=call.sender),
+            text("🚀 ")
+            + phrase(call.tools.messages, "task_start", tone=call.tone, task_name=name, user_name=call.sender),
             text("Task ") + bold(f"#{started.task_id}") + text(f" ({name}), asked by ") + person(call.sender) + ".",
             found,
             follow,

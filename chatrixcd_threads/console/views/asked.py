@@ -22,7 +22,10 @@ class Asked(View):
         self._now = board.now
         launches = sorted(board.launches, key=lambda each: not in_doubt(each.state))
         self._things = (*launches, *sorted(board.questions, key=lambda each: each.expires_at))
-        keys = [each.token if isinstance(each, LaunchLine) else (each.room_id, each.asker, each.summary) for each in self._things]
+        keys = [
+            each.token if isinstance(each, LaunchLine) else (each.room_id, each.asker, each.summary)
+            for each in self._things
+        ]
         if not keys:
             self.pane.give(Rows.of([Row((("dim", "No question is open and no launch is in doubt."),))]))
             return
@@ -37,7 +40,9 @@ class Asked(View):
         return super().act(command)
 
     def heading(self, board: Board) -> str:
-        return f"{many(len(board.questions), 'question')}, {many(len(board.launches), 'launch', 'launches')} not settled"
+        return (
+            f"{many(len(board.questions), 'question')}, {many(len(board.launches), 'launch', 'launches')} not settled"
+        )
 
 
 def _row(thing: LaunchLine | QuestionLine, columns: int, now: float) -> Row:

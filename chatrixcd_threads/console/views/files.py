@@ -42,7 +42,9 @@ class Files(View):
                     lambda: self.hands.type(f"config undo {file}"),
                 )
             case "reload":
-                self.hands.ask("Read all settings files again, and take over what is good?", lambda: self.hands.type("reload"))
+                self.hands.ask(
+                    "Read all settings files again, and take over what is good?", lambda: self.hands.type("reload")
+                )
             case "preview":
                 self.hands.prompt("messages preview ")
             case _:
@@ -65,7 +67,9 @@ def _row(file: FileLine, columns: int, now: float) -> Row:
         said = f"the version of {span(now - file.since)} ago counts"
     elif file.held:
         said = f"an edit waits for a yes; {said}"
-    return table(columns, [(style(grade), f"{symbol(grade)} {word}", 10), ("title", shown(file.name), 14), ("body", said, 0)])
+    return table(
+        columns, [(style(grade), f"{symbol(grade)} {word}", 10), ("title", shown(file.name), 14), ("body", said, 0)]
+    )
 
 
 def _reason(line: str) -> Row:

@@ -21,16 +21,17 @@ class First(View):
     _lines: tuple[Line, ...] = ()
 
     def draw(self, board: Board, columns: int, height: int) -> None:
-        """Each part is one line; where there is room, a problem says all of its reason below."""
+        """Each part is one line; the selected one, and where there is room the others too, say all below."""
         self._lines = tuple(lines(board))
-        rows: list[Row] = []
-        keys: list[tuple[str, int]] = []
-        spare = height - len(self._lines)
-        for line in self._lines:
-            for number, row in enumerate(_rows(line, columns, spare if line.grade <= Grade.WARN else 0)):
-                spare -= number > 0
-                rows.append(row)
-                keys.append((line.name, number))
+        blocks = [_rows(line, columns, 0) for line in self._lines]
+        spare = height - len(blocks)
+        chosen = self.pane.chosen
+        for number, line in enumerate(self._lines):  # problems stand first, so they get the room first
+            selected = isinstance(chosen, tuple) and chosen[0] == line.name
+            blocks[number] = _rows(line, columns, 2 if selected else max(0, min(spare, 2)))
+            spare -= len(blocks[number]) - 1
+        rows = [row for block in blocks for row in block]
+        keys = [(line.name, n) for line, block in zip(self._lines, blocks, strict=True) for n in range(len(block))]
         self.pane.give(Rows.of(rows, keys))
 
     def act(self, command: str) -> bool:
@@ -52,7 +53,7 @@ def _rows(line: Line, columns: int, spare: int) -> list[Row]:
     ]
     taken = 2 + 10 + 11
     room = columns - taken - (wide(step) + 1 if roomy else 5)
-    parts = fold(line.figure, room, 1 + max(0, min(2, spare)))
+    parts = fold(line.figure, room, 1 + spare)
     # figure, then the key of the next step at the right edge; a narrow terminal shows the key alone
     first: list[Part] = [("body", fit(parts[0], room)), ("body", " ")]
     first.append(("dim" if line.grade >= Grade.OK else "title", step if roomy else cut(f"[{line.key}]", 4)))

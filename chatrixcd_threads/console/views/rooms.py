@@ -36,9 +36,7 @@ class Rooms(View):
                 self.hands.notice("This is no invite: the bot is in that room.")
             case "leave" if room is not None:
                 deed = "Refuse the invite to" if room.invited_by else "Leave"
-                self.hands.ask(
-                    f"{deed} {_named(room)}?", lambda: self.hands.type(f"rooms part {shown(room.room_id)}")
-                )
+                self.hands.ask(f"{deed} {_named(room)}?", lambda: self.hands.type(f"rooms part {shown(room.room_id)}"))
             case "join":
                 self.hands.prompt("rooms join ")
             case _:

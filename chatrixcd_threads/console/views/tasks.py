@@ -11,7 +11,7 @@ from chatrixcd_threads.console.cells import fit, many, shown, shown_line
 from chatrixcd_threads.console.pane import Pane
 from chatrixcd_threads.console.reader import Reader, looks_bad
 from chatrixcd_threads.console.rows import Row, Rows
-from chatrixcd_threads.console.status import Grade, is_over, style, symbol, task_grade
+from chatrixcd_threads.console.status import Grade, is_over, style, symbol, task_grade, task_word
 from chatrixcd_threads.console.views.base import Hands, View, table
 
 _BOTH: Final = 14  # rows from which list and output stand together
@@ -114,8 +114,7 @@ class Tasks(View):
 
 def _row(task: TaskLine, columns: int) -> Row:
     grade = task_grade(task.status)
-    word = shown(task.status).replace("_", " ")
-    state = (style(grade), f"{symbol(grade)} {word}", 11 if columns < 60 else 14)
+    state = (style(grade), f"{symbol(grade)} {task_word(task.status)}", 10)
     number = ("title", f"#{task.task_id}", 6)
     name = ("body" if grade != Grade.OK else "dim", shown(task.name), 0)
     if columns < 60:

@@ -20,7 +20,9 @@ class Threads(View):
     title = "Threads"
 
     def draw(self, board: Board, columns: int, height: int) -> None:
-        rows = [_row(each, columns) for each in sorted(board.threads, key=lambda each: min(thread_grade(each), Grade.OK))]
+        rows = [
+            _row(each, columns) for each in sorted(board.threads, key=lambda each: min(thread_grade(each), Grade.OK))
+        ]
         keys = [each.name for each in sorted(board.threads, key=lambda each: min(thread_grade(each), Grade.OK))]
         said = f"Jobs: {board.lanes_running} running, {board.lanes_waiting} waiting, {board.given_up} given up"
         self.pane.give(Rows.of([*rows, Row((("dim", said),))], [*keys, ""]))

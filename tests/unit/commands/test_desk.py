@@ -589,7 +589,7 @@ def test_a_given_up_job_asks_no_late_question(bench: Bench) -> None:
 def test_a_slow_job_is_told_and_its_answer_takes_the_place(bench: Bench) -> None:
     event = bench.event("projects")
     bench.desk.slow(event)
-    assert "Still working on it" in bench.answer(event)
+    assert "still working on it" in bench.answer(event)
     bench.desk.handle(event)
     assert "Web" in bench.answer(event)
     bench.desk.slow(event)
@@ -669,7 +669,7 @@ def test_names_are_never_markup(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(30, "30 seconds"), (60, "60 seconds"), (120, "2 minutes"), (300, "5 minutes")]
+    ("seconds", "said"), [(30, "30 seconds"), (60, "1 minute"), (90, "1 minute and 30 seconds"), (120, "2 minutes"), (300, "5 minutes")]
 )
 def test_time_spans(seconds: float, said: str) -> None:
     assert minutes(seconds) == said

@@ -1,0 +1,436 @@
+"""The frame around the views: header, footer, windows, command bar, and the way from a key to a deed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import urwid
+
+from chatrixcd_threads.console.bar import Bar
+from chatrixcd_threads.console.board import Board, Doors
+from chatrixcd_threads.console.cells import can_unicode, cut, fold, many, shown, shown_line, span, wide
+from chatrixcd_threads.console.keys import Table
+from chatrixcd_threads.console.pane import Pane
+from chatrixcd_threads.console.reader import Reader, looks_bad
+from chatrixcd_threads.console.rows import Part, Row, Rows
+from chatrixcd_threads.console.status import Grade, is_over, summary, symbol
+from chatrixcd_threads.console.views.asked import Asked
+from chatrixcd_threads.console.views.base import View
+from chatrixcd_threads.console.views.files import Files
+from chatrixcd_threads.console.views.first import First
+from chatrixcd_threads.console.views.help import Help
+from chatrixcd_threads.console.views.log import Log
+from chatrixcd_threads.console.views.rooms import Rooms
+from chatrixcd_threads.console.views.tasks import Tasks
+from chatrixcd_threads.console.views.threads import Threads
+from chatrixcd_threads.threads.diagnose import new_code
+
+log = logging.getLogger("chatrixcd.console")
+
+SMALLEST: Final = (40, 12)
+_TALL: Final = 16  # rows from which title and tabs have a line each
+_KEPT_COMMANDS: Final = 50
+_FOLDED: Final = 200
+
+
+@dataclass(slots=True)
+class Window:
+    """A text over the view. `lines` is asked anew at each draw."""
+
+    title: str
+    lines: Callable[[], Sequence[str]]
+    reader: Reader
+
+
+@dataclass(slots=True)
+class Question:
+    """A deed that waits for a yes."""
+
+    sentence: str
+    deed: Callable[[], None]
+
+
+class Frame(urwid.WidgetWrap[urwid.Widget]):
+    """Owner: the ui thread. The top widget; `refresh` takes over the board, everything else comes from keys."""
+
+    def __init__(
+        self,
+        doors: Doors,
+        table: Table,
+        names: Callable[[], Iterable[str]],
+        *,
+        mouse: Callable[[], None] = lambda: None,
+        redraw: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.doors = doors
+        self._table, self._mouse, self._redraw = table, mouse, redraw
+        self.views: dict[str, View] = {
+            view.name: view
+            for view in (
+                First(self),
+                Tasks(self),
+                Rooms(self),
+                Asked(self),
+                Files(self),
+                Threads(self),
+                Log(self),
+                Help(self, table, names),
+            )
+        }
+        self.view = self.views["first"]
+        self.bar: Bar | None = None
+        self._names = names
+        self._history: list[str] = []
+        self._window: Window | None = None
+        self._question: Question | None = None
+        self._typed: OrderedDict[str, str] = OrderedDict()
+        self._notice = ""
+        self._board: Board | None = None
+        self._failed: set[str] = set()
+        self._size = (80, 24)
+        self._tabs: list[tuple[int, int, str]] = []
+        self._header, self._footer = Pane(choosing=False), Pane(choosing=False)
+        self._trouble = Pane(choosing=False)
+        self._shell: urwid.Frame[Any, Any, Any] = urwid.Frame(urwid.SolidFill())
+        self._stack = urwid.OverlayStack(self._shell)
+        super().__init__(self._stack)
+
+    # --- drawing -------------------------------------------------------------------------------------------------
+
+    @property
+    def behind(self) -> bool:
+        """Whether the view has not taken over everything yet and should be drawn again soon."""
+        view = self.view
+        return isinstance(view, Log) and view.behind
+
+    def refresh(self) -> None:
+        """Takes over the board and what the view shows."""
+        with self._guarded():
+            self._board = self.doors.board()
+            self._draw(self._board)
+
+    def render(self, size: tuple[int, int], focus: bool = False) -> urwid.Canvas:  # type: ignore[override]
+        """Draws anew when the size has changed. Too small a terminal is told so."""
+        if size != self._size:
+            self._size = size
+            self.refresh()
+        if size[0] < SMALLEST[0] or size[1] < SMALLEST[1]:
+            return self._too_small(size)
+        with self._guarded():
+            return super().render(size, focus)
+        return urwid.CompositeCanvas(self._trouble.render(size, False))
+
+    def _draw(self, board: Board) -> None:
+        columns, rows = self._size
+        head = 2 if rows >= _TALL else 1
+        body = max(1, rows - head - 1 - bool(self._notice))
+        self.view.draw(board, columns, body)
+        self._failed.discard(self.view.name)
+        self._shell.body = urwid.AttrMap(self.view.widget, {None: "body"})
+        self._head(board, columns, head)
+        self._foot(columns)
+        self._windows(columns)
+
+    def _head(self, board: Board, columns: int, rows: int) -> None:
+        grade, said = summary(board)
+        state = f"{symbol(min(grade, Grade.OK))} {said}"
+        if rows == 1:
+            first: list[Part] = [("tab", f" {self.view.title} "), ("header", f" {state} · {self._heading(board)}")]
+            lines = [Row(tuple(first))]
+            self._tabs = []
+        else:
+            name = f" chatrixcd_threads {shown(board.version)}"
+            up = f"up {span(board.up)} "
+            middle = f" · {self._heading(board)}" if self._heading(board) else ""
+            left = cut(f"{name} · {state}{middle}", columns - wide(up) - 1)
+            lines = [Row((("header", left), ("header", " " * (columns - wide(left) - wide(up))), ("header", up)))]
+            lines.append(self._tab_row(columns))
+        self._header.give(Rows.of(lines))
+        self._shell.header = urwid.BoxAdapter(urwid.AttrMap(self._header, {None: "header"}), rows)
+
+    def _heading(self, board: Board) -> str:
+        return shown(self.view.heading(board))
+
+    def _tab_row(self, columns: int) -> Row:
+        """All views with their keys; the shown one in brackets. Where they do not fit, only the numbers of the others."""
+        titles = [("?" if view.name == "help" else str(n), view) for n, view in enumerate(self.views.values(), 1)]
+        roomy = sum(len(f" {key} {view.title} ") for key, view in titles) <= columns
+        parts: list[Part] = []
+        self._tabs, at = [], 0
+        for key, view in titles:
+            here = view is self.view
+            text = f"[{key} {view.title}]" if here else f" {key} {view.title} " if roomy else f" {key} "
+            self._tabs.append((at, at + len(text), view.name))
+            at += len(text)
+            parts.append(("tab" if here else "header", text))
+        return Row(tuple(parts))
+
+    def _foot(self, columns: int) -> None:
+        lines: list[Row] = []
+        if self._notice:
+            lines.append(Row((("footer", " " + cut(self._notice, columns - 2)),)))
+        if self.bar is None:
+            lines.append(self._hints(columns))
+        elif self.bar.found:
+            lines.append(Row((("footer", " " + cut("  ".join(self.bar.found), columns - 2)),)))
+        self._footer.give(Rows.of(lines))
+        parts: list[Any] = []
+        if lines:
+            parts.append((len(lines), urwid.AttrMap(self._footer, {None: "footer"})))
+        if self.bar is not None:
+            parts.append(("pack", urwid.AttrMap(self.bar.edit, {None: "edit"})))
+        self._shell.footer = urwid.Pile(parts)
+        self._shell.focus_position = "footer" if self.bar is not None else "body"
+
+    def _hints(self, columns: int) -> Row:
+        """What works here, the nearest first, as many as fit; the way to the bar and to all keys always."""
+        hints = self._table.hints(self._context())
+        always = [each for each in hints if each[0] in (":", "?")]
+        parts: list[Part] = []
+        left = columns - 1
+        for key, label in [*always, *(each for each in hints if each not in always)]:
+            needed = len(key) + len(label) + 4
+            if needed > left:
+                continue
+            left -= needed
+            parts += [("key", f" [{key}]"), ("footer", f"{label} ")]
+        return Row(tuple(parts))
+
+    def _windows(self, columns: int) -> None:
+        if self._window is not None:
+            width = max(20, columns - 8)
+            lines = [part for line in self._window.lines() for part in (fold(line, width, _FOLDED) or [""])]
+            self._window.reader.give(0, len(lines), lambda number: lines[number] if number < len(lines) else "")
+
+    def _too_small(self, size: tuple[int, int]) -> urwid.Canvas:
+        columns, rows = size
+        said = f"{columns}x{rows} is too small: the console needs {SMALLEST[0]}x{SMALLEST[1]}."
+        lines = fold(said, columns, max(1, rows - 1)) if rows > 1 else []
+        if self._board is not None:
+            lines.insert(0, cut(summary(self._board)[1], columns))
+        pane = Pane(choosing=False)
+        pane.give(Rows.plain(lines[:rows]))
+        return urwid.CompositeCanvas(pane.render(size, False))
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """The console's one guard: a mistake in a view is shown in its place, and never ends anything."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - see above
+            self._panic(error)
+
+    def _panic(self, error: Exception) -> None:
+        """The error panel stands in the place of the view; the other views go on."""
+        name = self.view.name
+        if name not in self._failed:
+            self._failed.add(name)
+            code = new_code()
+            log.error("%s: the console's view %s failed", code, name, exc_info=error)
+            symbols = symbol(Grade.BAD)
+            said = [
+                ("bad", f"{symbols} This view has failed: {type(error).__name__}: {shown(str(error))}"),
+                ("body", f"The bot itself goes on. The log has the details under the code {code}."),
+                (
+                    "body",
+                    "Other views still work: press 1 to 7, or esc for the first page. It is tried again by itself.",
+                ),
+            ]
+            rows = [Row(((name, part),)) for name, text in said for part in fold(text, self._size[0] - 2, 4)]
+            self._trouble.give(Rows.of(rows))
+        self._shell.body = urwid.AttrMap(self._trouble, {None: "body"})
+
+    # --- keys ----------------------------------------------------------------------------------------------------
+
+    def keypress(self, size: tuple[int, int], key: str) -> str | None:  # type: ignore[override]
+        """Bar, then question, then window, then view: one table says what the key does there."""
+        with self._guarded():
+            self._notice = ""
+            self._press(key)
+            self.refresh()
+        return None
+
+    def mouse_event(  # type: ignore[override]
+        self, size: tuple[int, int], event: str, button: int, col: int, row: int, focus: bool
+    ) -> bool | None:
+        """A click on a tab opens the view; the rest goes to what is under the pointer."""
+        with self._guarded():
+            if row == 1 and event == "mouse press" and self._tabs and self._stack.depth == 0:
+                for start, end, name in self._tabs:
+                    if start <= col < end:
+                        self.perform(f"view {name}")
+            elif self._question is None:
+                self._stack.mouse_event(size, event, button, col, row, focus)
+            self.refresh()
+        return True
+
+    def _context(self) -> str:
+        if self.bar is not None:
+            return "bar"
+        if self._question is not None:
+            return "confirm"
+        return "overlay" if self._window is not None else self.view.context
+
+    def _press(self, key: str) -> None:
+        context = self._context()
+        command = self._table.command(context, key)
+        if context == "bar" and self.bar is not None:
+            self._in_bar(self.bar, command, key)
+        elif command is None:
+            return
+        elif context == "confirm":
+            self._answer(command)
+        elif context == "overlay" and self._window is not None:
+            if command == "close":
+                self._close()
+            elif not self._window.reader.act(command):
+                self._in_window(self._window, command)
+        elif not self.view.act(command):
+            self.perform(command)
+
+    def _in_bar(self, bar: Bar, command: str | None, key: str) -> None:
+        match command:
+            case "send":
+                self.bar = None
+                bar.done()
+            case "close":
+                self.bar = None
+            case "complete":
+                bar.complete()
+            case "older" | "newer":
+                bar.recall(-1 if command == "older" else 1)
+            case _:
+                bar.press(key, self._size[0])
+
+    def _in_window(self, window: Window, command: str) -> None:
+        match command:
+            case "errors only":
+                window.reader.filter(None if window.reader.filtering else lambda number, line: looks_bad(line))
+            case "search":
+                self._search(window.reader.search)
+            case "bar":
+                self.prompt("")
+
+    def _answer(self, command: str) -> None:
+        question, self._question = self._question, None
+        self._stack.close()
+        if question is not None and command == "yes":
+            question.deed()
+
+    def perform(self, command: str) -> bool:
+        """The commands that work everywhere."""
+        kind, _, what = command.partition(" ")
+        names = list(self.views)
+        match kind:
+            case "view" if what in self.views:
+                self.view = self.views[what]
+            case "next" | "previous":
+                step = 1 if kind == "next" else -1
+                self.view = self.views[names[(names.index(self.view.name) + step) % len(names)]]
+            case "back":
+                self.view = self.views["first"]
+            case "bar":
+                self.prompt("")
+            case "search":
+                self._search(self.view.search)
+            case "answers":
+                self._show_answers()
+            case "mouse":
+                self._mouse()
+            case "redraw":
+                self._redraw()
+            case "ask":
+                self.type(what)
+            case "quit":
+                self._quit()
+            case _:
+                return False
+        return True
+
+    # --- what views may ask for ----------------------------------------------------------------------------------
+
+    def type(self, line: str) -> None:
+        ticket = self.doors.type_command(line)
+        self._typed[ticket] = line
+        while len(self._typed) > _KEPT_COMMANDS:
+            self._typed.popitem(last=False)
+        self._show_answers()
+
+    def ask(self, question: str, deed: Callable[[], None]) -> None:
+        self._question = Question(question, deed)
+        width = min(60, self._size[0] - 4)
+        rows = [Row((("dialog", part),)) for part in fold(question, width - 2, 6)]
+        rows += [Row((("dialog", ""),)), Row((("tab", " [y] yes "), ("dialog", "  "), ("tab", " [n] no ")))]
+        pane = Pane(choosing=False)
+        pane.give(Rows.of(rows))
+        self._stack.open(_boxed(pane, "Sure?", "dialog"), width=width, height=len(rows) + 2)
+
+    def tell(self, title: str, lines: Callable[[], Sequence[str]], *, following: bool = False) -> None:
+        self._close()
+        reader = Reader(lambda number, line: "title" if line.startswith(("› ", "> ")) else "dialog")
+        reader.pane.following = following
+        self._window = Window(title, lines, reader)
+        self._stack.open(
+            _boxed(reader.pane, shown(title), "dialog"),
+            width=("relative", 100),
+            height=("relative", 80),
+            left=2,
+            right=2,
+        )
+
+    def prompt(self, start: str) -> None:
+        self.bar = Bar(":", start, self._history, self._names, self._send)
+
+    def notice(self, sentence: str) -> None:
+        self._notice = shown(sentence)
+
+    def _search(self, where: Callable[[str], bool | None]) -> None:
+        def look(needle: str) -> None:
+            if where(needle) is False:
+                self.notice(f"“{needle}” is nowhere.")
+
+        self.bar = Bar("/", "", [], list, look)
+
+    def _send(self, line: str) -> None:
+        if line.strip():
+            self.type(line.strip())
+
+    def _quit(self) -> None:
+        going = sum(not is_over(each) for each in self._board.tasks) if self._board else 0
+        more = (
+            f" {many(going, 'task')} run on in Semaphore and are followed again after the next start." if going else ""
+        )
+        self.ask(f"Stop the bot?{more}", self.doors.leave)
+
+    def _close(self) -> None:
+        if self._window is not None:
+            self._window = None
+            self._stack.close()
+
+    def _show_answers(self) -> None:
+        if self._window is None or self._window.title != "Answers":
+            self.tell("Answers", self._answer_lines, following=True)
+
+    def _answer_lines(self) -> list[str]:
+        """What was typed here with its answer, the newest at the end; then answers to others."""
+        mark = "›" if can_unicode() else ">"
+        answers = dict(self.doors.answers())
+        lines: list[str] = []
+        for ticket, text in answers.items():
+            if ticket not in self._typed:
+                lines += [f"{mark} {shown(ticket)}", *map(shown_line, text.splitlines()), ""]
+        for ticket, line in self._typed.items():
+            said = answers.get(ticket)
+            lines.append(f"{mark} {shown(line)}")
+            lines += [*map(shown_line, said.splitlines()), ""] if said is not None else ["waiting for the answer", ""]
+        return lines or ["Nothing was asked yet. Press : and type a command, for example  status"]
+
+
+def _boxed(pane: Pane, title: str, look: str) -> urwid.Widget:
+    attributes: dict[Any, str] = {None: look, "body": look}
+    return urwid.AttrMap(urwid.LineBox(pane, title=title, title_align="left"), attributes)
