@@ -42,7 +42,7 @@ class Output:
 
     def flush(self) -> None:
         """Writes all of it, however slowly the terminal reads. After the stop only what it takes at once."""
-        data = "".join(self._waiting).encode(urwid.get_encoding(), errors="replace")
+        data = "".join(self._waiting).encode(urwid.util.get_encoding(), errors="replace")
         self._waiting.clear()
         if self._stop.is_set() and self._leave_until is None:
             self._leave_until = time.monotonic() + _LEAVING_SECONDS

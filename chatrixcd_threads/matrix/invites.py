@@ -12,6 +12,7 @@ from nio import JoinResponse, RoomForgetResponse, RoomLeaveResponse, SyncRespons
 from chatrixcd_threads.events import RoomOutcome, RoomRequest
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.client import GuardedClient
+from chatrixcd_threads.matrix.sync import TROUBLE
 
 log = logging.getLogger("chatrixcd.rooms")
 
@@ -56,19 +57,24 @@ class Invites:
         return [tuple(row) for row in self._journal.read().execute("SELECT room_id, inviter FROM invites").fetchall()]
 
     async def carry_out(self, request: RoomRequest) -> None:
-        """Joins or parts for a worker, and hands the outcome back."""
-        if request.verb == "join":
-            response: Any = await self._client.join(request.room)
-            done = isinstance(response, JoinResponse)
-            room_id = response.room_id if done else request.room
-        else:
-            room_id, response = request.room, await self._client.room_leave(request.room)
-            done = isinstance(response, RoomLeaveResponse)
-            if done:
-                forgotten = await self._client.room_forget(room_id)
-                log.debug("forgetting %s: %s", room_id, isinstance(forgotten, RoomForgetResponse))
-        problem = "" if done else response.message or response.status_code or "the homeserver did not say why"
-        request.answer.put(RoomOutcome(room_id, problem))
+        """Joins or parts for a worker, and hands the outcome back in any case: the worker waits for it."""
+        try:
+            outcome = await (self._join(request.room) if request.verb == "join" else self._part(request.room))
+        except TROUBLE as error:
+            outcome = RoomOutcome(request.room, f"the homeserver could not be reached ({type(error).__name__})")
+        request.answer.put(outcome)
+
+    async def _join(self, room: str) -> RoomOutcome:
+        response = await self._client.join(room)
+        return RoomOutcome(response.room_id) if isinstance(response, JoinResponse) else _refused(room, response)
+
+    async def _part(self, room: str) -> RoomOutcome:
+        response = await self._client.room_leave(room)
+        if not isinstance(response, RoomLeaveResponse):
+            return _refused(room, response)
+        forgotten = await self._client.room_forget(room)
+        log.debug("forgetting %s: %s", room, isinstance(forgotten, RoomForgetResponse))
+        return RoomOutcome(room)
 
     def _inviter(self, info: Any) -> str | None:
         """The sender of the invitation. Our homeserver puts it last; what comes before was written by the inviting one."""
@@ -80,3 +86,7 @@ class Invites:
 
 def _settle(tx: sqlite3.Connection, room_id: str) -> None:
     tx.execute("DELETE FROM invites WHERE room_id = ?", (room_id,))
+
+
+def _refused(room: str, response: Any) -> RoomOutcome:
+    return RoomOutcome(room, response.message or response.status_code or "the homeserver did not say why")

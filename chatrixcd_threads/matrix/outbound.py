@@ -41,6 +41,7 @@ class Sender:
         self._not_before = 0.0
         self._limited_until = 0.0
         self._backoff = Backoff()
+        self._paused: dict[str, tuple[Backoff, float]] = {}  # rooms whose own trouble concerns no other room
 
     def wake(self) -> None:
         """There may be something to send. Called on the loop."""
@@ -75,7 +76,8 @@ class Sender:
         limit = AT_ONCE_LIMITED if self._clock() < self._limited_until else AT_ONCE
         if len(self._busy) >= limit:
             return False
-        row_id = outbox.next_due(self._journal.read(), self._busy)
+        paused = [room for room, (_, until) in self._paused.items() if until > self._clock()]
+        row_id = outbox.next_due(self._journal.read(), [*self._busy, *paused])
         if row_id is None:
             return False
         with self._journal.write() as tx:
@@ -106,6 +108,7 @@ class Sender:
             with self._journal.write() as tx:
                 outbox.sent(tx, sending, response.event_id)
             self._backoff.worked()
+            self._paused.pop(sending.room_id, None)
             return
         self._refused(sending, response)
 
@@ -139,6 +142,8 @@ class Sender:
             raise LoggedOut
         elif code and 400 <= _status(response) < 500 and _status(response) not in PASSING:
             self._fail(sending, f"{code}: {response.message}")
+        elif code:
+            self._later_here(sending.room_id, f"{code}: {response.message}")
         else:
             self._later(str(response))
 
@@ -146,6 +151,14 @@ class Sender:
         wait = self._backoff.pause()
         self._not_before = max(self._not_before, self._clock() + wait)
         log.warning("the homeserver did not take a message (%s); the next try is in %.1f s", reason, wait)
+
+    def _later_here(self, room_id: str, reason: str) -> None:
+        """The homeserver itself has answered, so it is there: only this room waits."""
+        backoff = self._paused[room_id][0] if room_id in self._paused else Backoff()
+        wait = backoff.pause()
+        self._paused[room_id] = (backoff, self._clock() + wait)
+        asyncio.get_running_loop().call_later(wait, self._due.set)
+        log.warning("a message for %s was not taken (%s); the next try is in %.1f s", room_id, reason, wait)
 
     def _fail(self, sending: Sending, reason: str) -> None:
         log.error("a message for %s cannot be sent and was given up: %s", sending.room_id, reason)

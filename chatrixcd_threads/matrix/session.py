@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from nio import SyncResponse
 
@@ -45,6 +45,7 @@ class Session:
         self._known = asyncio.Event()  # the rooms are known: sending may begin
         self._superseded = asyncio.Event()  # another login is to take over
         self._room_tasks: set[asyncio.Task[None]] = set()
+        self._following: asyncio.Task[None] | None = None
 
     async def run(self, stopping: asyncio.Event, backoff: Backoff) -> None:
         """Returns after the stop, with the outbox drained as far as it goes. Raises LoggedOut."""
@@ -74,9 +75,13 @@ class Session:
 
     def carry_out(self, request: RoomRequest) -> None:
         """Joins or parts a room for a worker, in a task of its own."""
-        task = asyncio.get_running_loop().create_task(self._invites.carry_out(request))
+        self._aside(self._invites.carry_out(request))
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
         self._room_tasks.add(task)
         task.add_done_callback(self._room_tasks.discard)
+        return task
 
     async def _send(self) -> None:
         await self._known.wait()
@@ -94,7 +99,7 @@ class Session:
             backoff.worked()
             await self._hand_over(fresh)
             await self._syncer.keys()
-            await self._tend_rooms(response)
+            self._tend_rooms(response)
             self._known.set()
 
     async def _hand_over(self, fresh: list[Incoming]) -> None:
@@ -107,13 +112,17 @@ class Session:
                 except queue.Full:
                     await asyncio.sleep(FULL_INBOX_PAUSE)
 
-    async def _tend_rooms(self, response: SyncResponse) -> None:
+    async def _follow(self) -> None:
         try:
-            if response.rooms.invite or response.rooms.leave:
-                self._invites.note(response)
             await self._invites.follow()
         except TROUBLE as error:
             log.warning("invitations could not be looked after now: %s", type(error).__name__)
+
+    def _tend_rooms(self, response: SyncResponse) -> None:
+        if response.rooms.invite or response.rooms.leave:
+            self._invites.note(response)
+        if self._following is None or self._following.done():
+            self._following = self._aside(self._follow())  # a join may take a minute, and nobody else waits for it
         if response.rooms.join or response.rooms.leave or not self._known.is_set():
             self._publish(
                 tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -51,14 +52,14 @@ def test_two_hundred_commands_and_ten_crashes(make_stage: StageFactory) -> None:
     assert all(room.person.unreadable(room.room_id) == [] for room in rooms)
 
 
-@pytest.mark.parametrize("moment", ["at once", "in the middle"])
-def test_a_burst_of_fifty_in_one_room(make_stage: StageFactory, encrypted: bool, moment: str) -> None:
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_burst_of_fifty_in_one_room(make_stage: StageFactory, encrypted: bool) -> None:
     stage = make_stage()
     room = stage.room(encrypted=encrypted)
     events = room.person.send_many(
         [(room.room_id, "!cd ping" if number % 2 else "!cd help run") for number in range(50)]
     )
-    if moment == "in the middle":
+    if encrypted:  # and this one with a crash in its middle
         room.answer(events[10])
         stage.restart()
 
@@ -74,13 +75,10 @@ def confirmed(stage: Stage, room: Room) -> None:
     """A question answered with yes, whose POST is on its way."""
     question = room.question()
     room.react(question, "👍")
-    room.person.wait_for(lambda: True)
-    deadline = threading.Event()
-    for _ in range(1000):
-        if stage.posts("/tasks$"):
-            return
-        deadline.wait(0.02)
-    pytest.fail("the task was never posted")
+    deadline = time.monotonic() + 20
+    while not stage.posts("/tasks$"):
+        assert time.monotonic() < deadline, "the task was never posted"
+        time.sleep(0.02)
 
 
 def test_killed_after_semaphore_had_started_the_task(make_stage: StageFactory) -> None:
@@ -118,12 +116,14 @@ def test_a_yes_is_carried_out_once_although_the_bot_crashes_again_and_again(make
     stage = make_stage()
     room = stage.room()
     pause = threading.Event()
-    for number in range(1, 4):
+    for _ in range(3):
+        before = len(stage.semaphore.tasks())
         question = room.question()
         room.react(question, "👍")
         pause.wait(rng.uniform(0.0, 0.15))
         stage.restart()
         started = room.edit_of(question, "Task #|I do not know")
-        assert "Task #" in started.body
-        assert len(stage.semaphore.tasks()) == number
-        room.end_of(number)
+        # Killed between the decision to post and the post: then nothing was started, and the room is told so.
+        assert len(stage.semaphore.tasks()) - before == (1 if "Task #" in started.body else 0)
+        if "Task #" in started.body:
+            room.end_of(before + 1)

@@ -133,9 +133,9 @@ def test_long_output_comes_as_a_file(stage: Stage, encrypted: bool) -> None:
     assert file.content["info"]["size"] == len(data.encode())
 
 
-def test_a_task_is_followed_again_after_a_crash(make_stage: StageFactory, encrypted: bool) -> None:
+def test_a_task_is_followed_again_after_a_crash(make_stage: StageFactory) -> None:
     stage = make_stage()
-    room = stage.room(encrypted=encrypted)
+    room = stage.room(encrypted=True)
     task, _ = room.start("demo gate")
     stage.restart()
     stage.bot.kill9()
@@ -149,9 +149,9 @@ def test_a_task_is_followed_again_after_a_crash(make_stage: StageFactory, encryp
     assert len(ends(room, task)) == 1
 
 
-def test_a_task_that_ended_while_the_bot_was_away(make_stage: StageFactory, encrypted: bool) -> None:
+def test_a_task_that_ended_while_the_bot_was_away(make_stage: StageFactory) -> None:
     stage = make_stage()
-    room = stage.room(encrypted=encrypted)
+    room = stage.room()
     task, _ = room.start("demo gate")
     stage.bot.kill9()
     stage.open_gate(2)

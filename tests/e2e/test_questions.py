@@ -135,9 +135,9 @@ def test_a_second_yes_starts_nothing_more(plain: Room) -> None:
     assert len(tasks_of(plain)) == 1
 
 
-def test_an_unanswered_question_expires_visibly(make_stage: StageFactory, encrypted: bool) -> None:
+def test_an_unanswered_question_expires_visibly(make_stage: StageFactory) -> None:
     stage = make_stage(bot={"question_seconds": 1})
-    room = stage.room(encrypted=encrypted)
+    room = stage.room(encrypted=True)
     question = room.question()
     assert "within 1 second" in question.body
 

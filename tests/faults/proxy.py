@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import json
 import re
@@ -15,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 T = TypeVar("T")
 
@@ -154,6 +154,10 @@ class Proxy:
         self._rules.insert(0, rule)
         return rule
 
+    def off(self, rule: _Rule) -> None:
+        """That rule is over; the others stay."""
+        self._rules.remove(rule)
+
     def heal(self) -> None:
         """No rules any more; connections that hang are cut, as they are when a server comes back."""
         self._rules = []
@@ -249,16 +253,9 @@ class Proxy:
     async def _forward(self, seen: Seen, request: web.Request) -> Reply:
         assert self._http is not None
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
-        url = aiohttp.client.URL(self._target + seen.path, encoded=True)
+        url = URL(self._target + seen.path, encoded=True)
         async with self._http.request(seen.method, url, data=seen.body, headers=headers) as answer:
             data = await answer.read()
             kind = answer.headers.get("Content-Type", "application/json")
             back = {k: v for k, v in answer.headers.items() if k.lower() == "retry-after"}
             return Reply(answer.status, data, kind, back)
-
-
-@contextlib.contextmanager
-def proxied(target: str) -> Any:
-    """A proxy for one `with` block."""
-    with Proxy(target) as proxy:
-        yield proxy

@@ -124,7 +124,8 @@ def test_a_genuine_olm_message_with_a_junk_room_key_ends_nothing(shared: Rig) ->
         session = client.olm.session_store.get(device.curve25519)
         key = {"algorithm": "m.megolm.v1.aes-sha2", "room_id": room, "session_id": "s", "session_key": "junk"}
         keys = [key | {"session_key": junk} for junk in ("junk", "", "AgAAAAAA", "A" * 400)]
-        for content in (*keys, key | {"session_id": 5}, key | {"room_id": None}, [], 5, None):
+        odd: list[Any] = [*keys, key | {"session_id": 5}, key | {"room_id": None}, [], 5, None]
+        for content in odd:
             sealed = client.olm._olm_encrypt(session, device, "m.room_key", content)
             body = {"messages": {shared.account.user_id: {DEVICE: sealed}}}
             path = f"/_matrix/client/v3/sendToDevice/m.room.encrypted/{uuid.uuid4().hex}"
@@ -142,13 +143,17 @@ def test_junk_in_payloads_ends_nothing(shared: Rig) -> None:
     mallory = shared.person("mallory")
     room = shared.room(others=(mallory,))
     shared.ask(room)
-    message = {"type": "m.room.message", "room_id": room, "content": {"msgtype": "m.text", "body": "!cd help"}}
+    message: dict[str, Any] = {
+        "type": "m.room.message",
+        "room_id": room,
+        "content": {"msgtype": "m.text", "body": "!cd help"},
+    }
     payloads: list[bytes] = [b"\xff\xfe\x00", b"", b"[]", b"5", b"null", b'"!cd help"', b"{", b"{}", b"x" * 40_000]
     payloads += [b'{"type": 5, "content": {}}', b'{"content": {"body": "!cd help"}}', b'{"type": "m.room.message"}']
     payloads += [json.dumps(message | {"type": value}).encode() for value in JUNK]
     payloads += [json.dumps(message | {"content": value}).encode() for value in JUNK]
     for field in ("msgtype", "body", "format", "formatted_body", "m.relates_to", "m.mentions", "m.new_content"):
-        content: dict[str, Any] = dict(message["content"])  # type: ignore[call-overload]
+        content: dict[str, Any] = message["content"]
         for value in (*JUNK, "\ud800"):
             if field != "body" or not isinstance(value, str):
                 value = {"rel_type": value, "event_id": value} if value == "\ud800" else value
@@ -299,7 +304,7 @@ def test_events_that_no_server_should_hand_out_are_passed_over(rig: Rig) -> None
     rule = rig.proxy.on(r"GET .*/sync", edits(add))
     assert rig.ask(room, "!cd help").text
     assert added
-    rig.proxy._rules.remove(rule)
+    rig.proxy.off(rule)
     assert rig.ask(room, "!cd rooms").text
     assert "Traceback" not in rig.bot.log()
 
@@ -313,7 +318,8 @@ def test_odd_events_are_passed_over(shared: Rig, encrypted: bool) -> None:
     for kind in ("m.reaction", "m.room.encrypted", "m.sticker", "m.room.name", "m.room.redaction", "org.odd"):
         for content in ({}, {"m.relates_to": "x"}, {"m.relates_to": {"rel_type": "m.annotation"}}, {"ciphertext": 5}):
             odd.append((kind, content))
-    for key in (None, 5, [], "👍" * 500):
+    reactions: list[Any] = [None, 5, [], "👍" * 500]
+    for key in reactions:
         annotation = {"rel_type": "m.annotation", "event_id": first.event_id, "key": key}
         odd.append(("m.reaction", {"m.relates_to": annotation}))
     send_all(mallory, room, odd)
@@ -423,7 +429,7 @@ def test_an_invitation_is_judged_by_who_sent_it(shared: Rig) -> None:
     good = shared.room()  # comes later, and the bot is in it: it has seen the other one
     assert evil not in shared.ask(good, "!cd rooms").text
     assert shared.account.user_id not in stranger.members(evil)
-    shared.proxy._rules.remove(rule)
+    shared.proxy.off(rule)
 
 
 # --- whose message is it ----------------------------------------------------------------------------------------
@@ -449,7 +455,7 @@ def test_a_forged_sender_is_refused_with_a_sentence(rig: Rig) -> None:
     assert forged
     assert "not encrypted by any device of that person" in said.text
     mallory.send(room, "yes")
-    rig.proxy._rules.remove(rule)
+    rig.proxy.off(rule)
     assert rig.ask(room).encrypted
     assert rig.bot.alive
     assert "its key is not; it is refused" in rig.bot.log()

@@ -6,6 +6,7 @@ The worker answers on a socket whose descriptor is the first argument: as long a
 from __future__ import annotations
 
 import dataclasses
+import faulthandler
 import json
 import logging
 import os
@@ -112,7 +113,7 @@ def main() -> int:
         else Console(doors, names=lambda: NAMES, mouse="mouse" in options, debug=True)
     )
     logging.basicConfig(
-        level=logging.INFO, handlers=[RingHandler(feed.ring, ui.poke)], format="%(asctime)s %(levelname)-7s %(message)s"
+        level=logging.INFO, handlers=[RingHandler(feed.ring, ui.poke), logging.FileHandler(sys.argv[2] + ".log")], format="%(asctime)s %(levelname)-7s %(message)s"
     )
     worker = Worker(wire, feed, ui.poke)
     supervisor = Supervisor([worker, ui])
@@ -128,6 +129,7 @@ def main() -> int:
     signal.signal(signal.SIGTSTP, lambda *_: ui.on_suspend())
     signal.signal(signal.SIGCONT, lambda *_: ui.on_resume())
     sys.setswitchinterval(0.001)
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # a stuck test can be asked where it stands
     rescue.save_terminal()
     rescue.take_stderr(sys.argv[2])
     code = 0
