@@ -48,6 +48,7 @@ log = logging.getLogger("chatrixcd.app")
 INBOX_SIZE: Final = 1_000
 TICK_SECONDS: Final = 0.5
 STOP_SECONDS: Final = 10.0
+TELL_SECONDS: Final = 2.0
 SWITCH_INTERVAL: Final = 0.001  # seconds; keeps the sync loop quick while workers compute
 
 EXIT_OK: Final = 0
@@ -72,7 +73,7 @@ class App:
         self._follower = Follower(
             self.journal, lambda: self._semaphore.now, lambda: config.now.semaphore.poll_seconds, inbox.put
         )
-        self._told: Callable[[Outcome], None] = lambda outcome: inbox.put(describe(outcome))
+        self._inbox = inbox
         watch = Watch(
             [config.hot, messages.hot, aliases.hot],
             self._told,
@@ -181,6 +182,14 @@ class App:
             outbox.owed(self.journal.read()),
             time.monotonic() - self._since,
         )
+
+    def _told(self, outcome: Outcome) -> None:
+        """What came of reading a settings file goes to the admins; the watch never waits for a full inbox for long."""
+        notice = describe(outcome)
+        try:
+            self._inbox.put(notice, timeout=TELL_SECONDS)
+        except queue.Full:
+            log.error("the admins could not be told: %s %s", notice.title, " | ".join(notice.lines))
 
     def _tell_of_broken_files(self) -> None:
         """A start on a kept version or on defaults is said like a bad edit."""
