@@ -91,12 +91,17 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         self._typed: OrderedDict[str, str] = OrderedDict()
         self._notice = ""
         self._board: Board | None = None
-        self._failed: set[str] = set()
+        self.failed: set[str] = set()  # the views that show the error panel
         self._size = (80, 24)
         self._tabs: list[tuple[int, int, str]] = []
         self._header, self._footer = Pane(choosing=False), Pane(choosing=False)
         self._trouble = Pane(choosing=False)
         self._shell: urwid.Frame[Any, Any, Any] = urwid.Frame(urwid.SolidFill())
+        # Widgets are made once and changed only when something is new: an unchanged frame then costs no drawing.
+        self._bodies = {name: urwid.AttrMap(view.widget, {None: "body"}) for name, view in self.views.items()}
+        self._bodies[""] = urwid.AttrMap(self._trouble, {None: "body"})
+        self._heads = {n: urwid.BoxAdapter(urwid.AttrMap(self._header, {None: "header"}), n) for n in (1, 2)}
+        self._foot_of: tuple[int, Bar | None] | None = None
         self._stack = urwid.OverlayStack(self._shell)
         super().__init__(self._stack)
 
@@ -114,6 +119,10 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
             self._board = self.doors.board()
             self._draw(self._board)
 
+    def resized(self) -> None:
+        """The terminal has another size: nothing that was drawn before counts."""
+        self._invalidate()
+
     def render(self, size: tuple[int, int], focus: bool = False) -> urwid.Canvas:  # type: ignore[override]
         """Draws anew when the size has changed. Too small a terminal is told so."""
         if size != self._size:
@@ -130,11 +139,15 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         head = 2 if rows >= _TALL else 1
         body = max(1, rows - head - 1 - bool(self._notice))
         self.view.draw(board, columns, body)
-        self._failed.discard(self.view.name)
-        self._shell.body = urwid.AttrMap(self.view.widget, {None: "body"})
+        self.failed.discard(self.view.name)
+        self._put_body(self.view.name)
         self._head(board, columns, head)
         self._foot(columns)
         self._windows(columns)
+
+    def _put_body(self, name: str) -> None:
+        if self._shell.body is not self._bodies[name]:
+            self._shell.body = self._bodies[name]
 
     def _head(self, board: Board, columns: int, rows: int) -> None:
         grade, said = summary(board)
@@ -144,14 +157,16 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
             lines = [Row(tuple(first))]
             self._tabs = []
         else:
-            name = f" chatrixcd_threads {shown(board.version)}"
-            up = f"up {span(board.up)} "
-            middle = f" · {self._heading(board)}" if self._heading(board) else ""
-            left = cut(f"{name} · {state}{middle}", columns - wide(up) - 1)
-            lines = [Row((("header", left), ("header", " " * (columns - wide(left) - wide(up))), ("header", up)))]
+            name = f"chatrixcd_threads {shown(board.version)}, up {span(board.up)} "
+            heading = self._heading(board)
+            left = cut(f" {state} · {heading}" if heading else f" {state}", columns - 1)
+            right = name if wide(left) + wide(name) < columns else ""
+            space = " " * (columns - wide(left) - wide(right))
+            lines = [Row((("header", left), ("header", space), ("header", right)))]
             lines.append(self._tab_row(columns))
         self._header.give(Rows.of(lines))
-        self._shell.header = urwid.BoxAdapter(urwid.AttrMap(self._header, {None: "header"}), rows)
+        if self._shell.header is not self._heads[rows]:
+            self._shell.header = self._heads[rows]
 
     def _heading(self, board: Board) -> str:
         return shown(self.view.heading(board))
@@ -179,6 +194,9 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         elif self.bar.found:
             lines.append(Row((("footer", " " + cut("  ".join(self.bar.found), columns - 2)),)))
         self._footer.give(Rows.of(lines))
+        if self._foot_of == (len(lines), self.bar):
+            return
+        self._foot_of = (len(lines), self.bar)
         parts: list[Any] = []
         if lines:
             parts.append((len(lines), urwid.AttrMap(self._footer, {None: "footer"})))
@@ -228,8 +246,8 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
     def _panic(self, error: Exception) -> None:
         """The error panel stands in the place of the view; the other views go on."""
         name = self.view.name
-        if name not in self._failed:
-            self._failed.add(name)
+        if name not in self.failed:
+            self.failed.add(name)
             code = new_code()
             log.error("%s: the console's view %s failed", code, name, exc_info=error)
             symbols = symbol(Grade.BAD)
@@ -243,7 +261,7 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
             ]
             rows = [Row(((name, part),)) for name, text in said for part in fold(text, self._size[0] - 2, 4)]
             self._trouble.give(Rows.of(rows))
-        self._shell.body = urwid.AttrMap(self._trouble, {None: "body"})
+        self._put_body("")
 
     # --- keys ----------------------------------------------------------------------------------------------------
 

@@ -74,6 +74,7 @@ def write_now(descriptor: int, data: bytes) -> bool:
         if not select.select([], [own], [], 0.05)[1] and in_foreground(own):
             with contextlib.suppress(termios.error):
                 termios.tcflush(own, termios.TCOFLUSH)
+                termios.tcflow(own, termios.TCOOFF)  # Linux lets a terminal go on after Ctrl-S only as the end of this
                 termios.tcflow(own, termios.TCOON)
             select.select([], [own], [], 0.2)
         return os.write(own, data) == len(data)

@@ -27,10 +27,12 @@ from chatrixcd_threads.threads.service import Service
 
 log = logging.getLogger("chatrixcd.console")
 
-FRAME_SECONDS: Final = 0.04
+FRAME_SECONDS: Final = 0.033
 IDLE_SECONDS: Final = 2.0
 _GONE: Final = (errno.EIO, errno.ENXIO, errno.EPIPE, errno.EBADF, errno.ENODEV, errno.ENOTTY)
-_TEXT_SCREEN: Final = 1
+_SCREEN: Final = 1  # the descriptor that is drawn on
+_HEARD_SECONDS: Final = 1.0
+_FRONT_SECONDS: Final = 1.0  # how often a bot in the background looks whether it is in front again
 
 
 class Console(Service):
@@ -112,7 +114,7 @@ class Console(Service):
         except _Lost:
             pass
         except (InputClosedError, OSError, termios.error) as error:
-            if not isinstance(error, InputClosedError) and error.args[0] not in _GONE:
+            if not isinstance(error, InputClosedError) and (error.args or (0,))[0] not in _GONE:
                 raise
         finally:
             rescue.drawing(False)
@@ -126,7 +128,7 @@ class Console(Service):
         output = None
         screen = self._given_screen
         if screen is None:
-            output = Output(_TEXT_SCREEN, self._stop, self._beat)
+            output = Output(_SCREEN, self._stop, self._beat)
             screen = Screen(output)
         frame = Frame(self._doors, self._table, self._names, mouse=self._switch_mouse, redraw=screen.clear)
         loop = urwid.MainLoop(frame, self._palette, screen=screen, handle_mouse=self._mouse)
@@ -168,6 +170,8 @@ class Console(Service):
             self._resized = False
             loop.screen_size = None
             loop.screen.clear()
+            if self._frame is not None:
+                self._frame.resized()
             self._draw()
         if self._dirty and not self._armed:
             self._armed = True
@@ -198,9 +202,12 @@ class Console(Service):
                 self._draw()
             return
         with loop.paused():
+            self._resumed = False
             rescue.stop_process()
+            self._until_resumed()
             self._until_in_front()
-        self._resumed = False
+        if self._frame is not None:
+            self._frame.resized()
         self._draw()
 
     def _come_back(self, loop: urwid.MainLoop) -> None:
@@ -209,15 +216,28 @@ class Console(Service):
             self._until_in_front()
         with loop.paused():
             pass
+        if self._frame is not None:
+            self._frame.resized()
         self._draw()
+
+    def _until_resumed(self) -> None:
+        """The signal that ended the stop is heard by the main thread a moment later; it must not count as another one."""
+        until = time.monotonic() + _HEARD_SECONDS
+        while not self._resumed and not self._stop.is_set() and (left := until - time.monotonic()) > 0:
+            self._wait(left)
+        self._resumed = False
 
     def _until_in_front(self) -> None:
         while not self._stop.is_set() and not self._hung_up and os.isatty(0) and not rescue.in_foreground(0):
             self._beat()
-            select.select([self._reader], [], [], 1.0)
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._reader, 4_096)
+            self._wait(_FRONT_SECONDS)
         self._beat()
+
+    def _wait(self, seconds: float) -> None:
+        """Until somebody rings, without the loop."""
+        select.select([self._reader], [], [], seconds)
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._reader, 4_096)
 
     def _switch_mouse(self) -> None:
         loop: Any = self._loop

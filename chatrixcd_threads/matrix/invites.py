@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from nio import JoinResponse, RoomForgetResponse, RoomLeaveResponse, SyncRespons
 from chatrixcd_threads.events import RoomOutcome, RoomRequest
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.client import GuardedClient
+from chatrixcd_threads.matrix.patience import Backoff
 from chatrixcd_threads.matrix.sync import TROUBLE
 
 log = logging.getLogger("chatrixcd.rooms")
@@ -22,6 +24,35 @@ class Invites:
 
     def __init__(self, client: GuardedClient, journal: Journal, may_invite: Callable[[str], bool]) -> None:
         self._client, self._journal, self._may_invite = client, journal, may_invite
+        self._due = asyncio.Event()
+        self._backoff = Backoff()
+        self._trouble = False
+
+    def look(self, response: SyncResponse) -> None:
+        """After every sync: there may be something to follow, or somebody may invite now who could not before."""
+        if response.rooms.invite or response.rooms.leave:
+            self.note(response)
+        if response.rooms.invite or not self._trouble:
+            self._due.set()
+
+    async def run(self) -> None:
+        """Follows invitations for ever, beside the sync loop: a join may take a minute, and nobody else waits for it."""
+        while True:
+            self._due.clear()
+            try:
+                self._trouble = not await self.follow()
+            except TROUBLE as error:
+                log.warning("invitations could not be looked after now: %s", type(error).__name__)
+                self._trouble = True
+            if not self._trouble:
+                self._backoff.worked()
+            await self._wait(self._backoff.pause() if self._trouble else None)
+
+    async def _wait(self, seconds: float | None) -> None:
+        try:
+            await asyncio.wait_for(self._due.wait(), seconds)
+        except TimeoutError:
+            return
 
     def note(self, response: SyncResponse) -> None:
         """Remembers new invitations and forgets rooms that the bot was put out of."""
@@ -36,8 +67,9 @@ class Invites:
                 self._client.rooms.pop(room_id, None)  # nio keeps rooms that the bot was put out of
                 self._client.invited_rooms.pop(room_id, None)
 
-    async def follow(self) -> None:
-        """Accepts the open invitations of people who may invite. A refusal is kept and tried again at the next sync."""
+    async def follow(self) -> bool:
+        """Accepts the open invitations of people who may invite. False when one of them has to be tried again."""
+        done = True
         for room_id, inviter in self.open():
             if not self._may_invite(inviter):
                 continue
@@ -48,9 +80,11 @@ class Invites:
                 log.warning("the invitation to %s is not good any more: %s", room_id, response.message)
             else:
                 log.warning("joining %s did not work yet: %s", room_id, response)
+                done = False
                 continue
             with self._journal.write() as tx:
                 _settle(tx, room_id)
+        return done
 
     def open(self) -> list[tuple[str, str]]:
         """Invitations that wait: (room, inviter)."""
@@ -89,4 +123,7 @@ def _settle(tx: sqlite3.Connection, room_id: str) -> None:
 
 
 def _refused(room: str, response: Any) -> RoomOutcome:
-    return RoomOutcome(room, response.message or response.status_code or "the homeserver did not say why")
+    if response.status_code:
+        return RoomOutcome(room, response.message or response.status_code)
+    status = response.transport_response.status if response.transport_response else "unknown"
+    return RoomOutcome(room, f"what answered was not a homeserver (status {status})")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from nio import SyncResponse
 
@@ -16,7 +16,7 @@ from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.invites import Invites
 from chatrixcd_threads.matrix.outbound import Sender
 from chatrixcd_threads.matrix.patience import Backoff, Retry
-from chatrixcd_threads.matrix.sync import TROUBLE, Syncer
+from chatrixcd_threads.matrix.sync import Syncer
 from chatrixcd_threads.policy.access import Access
 from chatrixcd_threads.settings.model import Settings
 
@@ -45,7 +45,6 @@ class Session:
         self._known = asyncio.Event()  # the rooms are known: sending may begin
         self._superseded = asyncio.Event()  # another login is to take over
         self._room_tasks: set[asyncio.Task[None]] = set()
-        self._following: asyncio.Task[None] | None = None
 
     async def run(self, stopping: asyncio.Event, backoff: Backoff) -> None:
         """Returns after the stop, with the outbox drained as far as it goes. Raises LoggedOut."""
@@ -53,8 +52,10 @@ class Session:
         other = asyncio.create_task(self._superseded.wait(), name="superseded")
         syncing = asyncio.create_task(self._sync(backoff), name="sync")
         sending = asyncio.create_task(self._send(), name="send")
+        following = asyncio.create_task(self._invites.run(), name="follow")
+        mine = (stop, other, syncing, sending, following)
         try:
-            done, _ = await asyncio.wait({stop, other, syncing, sending}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(mine, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
             syncing.cancel()
@@ -63,9 +64,9 @@ class Session:
                 await asyncio.wait({drained, sending}, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 drained.cancel()
         finally:
-            for task in (stop, other, syncing, sending, *self._room_tasks):
+            for task in (*mine, *self._room_tasks):
                 task.cancel()
-            await asyncio.gather(stop, other, syncing, sending, *self._room_tasks, return_exceptions=True)
+            await asyncio.gather(*mine, *self._room_tasks, return_exceptions=True)
             await self.sender.cancel()
             await self._client.aclose()
 
@@ -75,13 +76,9 @@ class Session:
 
     def carry_out(self, request: RoomRequest) -> None:
         """Joins or parts a room for a worker, in a task of its own."""
-        self._aside(self._invites.carry_out(request))
-
-    def _aside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(self._invites.carry_out(request))
         self._room_tasks.add(task)
         task.add_done_callback(self._room_tasks.discard)
-        return task
 
     async def _send(self) -> None:
         await self._known.wait()
@@ -112,17 +109,8 @@ class Session:
                 except queue.Full:
                     await asyncio.sleep(FULL_INBOX_PAUSE)
 
-    async def _follow(self) -> None:
-        try:
-            await self._invites.follow()
-        except TROUBLE as error:
-            log.warning("invitations could not be looked after now: %s", type(error).__name__)
-
     def _tend_rooms(self, response: SyncResponse) -> None:
-        if response.rooms.invite or response.rooms.leave:
-            self._invites.note(response)
-        if self._following is None or self._following.done():
-            self._following = self._aside(self._follow())  # a join may take a minute, and nobody else waits for it
+        self._invites.look(response)
         if response.rooms.join or response.rooms.leave or not self._known.is_set():
             self._publish(
                 tuple(

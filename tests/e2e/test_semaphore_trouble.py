@@ -34,16 +34,16 @@ CAUSES = {
     "null": (Fault(body="null", content_type=JSON), r"failed: "),
     "junk": (Fault(body="{]", content_type=JSON), r"the answer is not the JSON of Semaphore"),
     "a proxy": (Fault(status=502, body="<h1>Bad gateway</h1>"), r"a proxy answered 502"),
-    "hanging": (Fault(hang=60.0), r"gave no complete answer within 1.5 seconds"),
-    "dripping": (Fault(drip=0.5), r"gave no complete answer within 1.5 seconds"),
+    "hanging": (Fault(hang=60.0), r"gave no complete answer within 2.5 seconds"),
+    "dripping": (Fault(drip=0.5), r"gave no complete answer within 2.5 seconds"),
 }
 
 
 @pytest.fixture(scope="module")
 def impatient(stage: Stage) -> Stage:
-    """A bot that waits 1.5 seconds for Semaphore and has run one task."""
+    """A bot that waits 2.5 seconds for Semaphore and has run one task."""
     stage.bot.kill9()
-    stage.config["semaphore"]["timeout"] = 1.5
+    stage.config["semaphore"]["timeout"] = 2.5
     stage.bot.write_config(stage.config)
     stage.bot.start()
     return stage

@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import pytest
 
-from chatrixcd_threads.demo.person import quote
-
 from .conftest import Rig, eventually
 from .proxy import GATEWAY_PAGE, cuts, hangs, says
 
@@ -177,7 +175,7 @@ def test_a_room_with_trouble_of_its_own_holds_no_other_up(shared: Rig) -> None:
     bad, good = shared.room(), shared.room()
     shared.ask(good)
     trouble = says(500, {"errcode": "M_UNKNOWN", "error": "Internal server error"})
-    rule = shared.proxy.on(rf"PUT .*/rooms/{re.escape(quote(bad))}/send/", trouble)
+    rule = shared.proxy.on(rf"PUT .*{re.escape(bad[1:])}/send/", trouble)
     waiting = shared.boss.send(bad, "!cd help")
     eventually(lambda: rule.used >= 3, "three refusals")
     for _ in range(5):
@@ -206,7 +204,7 @@ def test_a_join_that_fails_is_told_at_once(shared: Rig) -> None:
     assert "could not be reached" in said.text
     shared.proxy.off(rule)
     rule = shared.proxy.on(r"POST .*/join/", says(200, GATEWAY_PAGE, "text/html"))
-    assert "no answer of a homeserver" in shared.ask(room, f"!cd rooms join {other}").text
+    assert "was not a homeserver" in shared.ask(room, f"!cd rooms join {other}").text
     shared.proxy.off(rule)
     assert other in shared.ask(room, f"!cd rooms join {other}").text
 

@@ -113,7 +113,9 @@ def main() -> int:
         else Console(doors, names=lambda: NAMES, mouse="mouse" in options, debug=True)
     )
     logging.basicConfig(
-        level=logging.INFO, handlers=[RingHandler(feed.ring, ui.poke), logging.FileHandler(sys.argv[2] + ".log")], format="%(asctime)s %(levelname)-7s %(message)s"
+        level=logging.INFO,
+        handlers=[RingHandler(feed.ring, ui.poke), logging.FileHandler(sys.argv[2] + ".log")],
+        format="%(asctime)s %(levelname)-7s %(message)s",
     )
     worker = Worker(wire, feed, ui.poke)
     supervisor = Supervisor([worker, ui])

@@ -68,10 +68,12 @@ class Terminal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+            groups = {self.process.pid}
             with contextlib.suppress(OSError):
-                os.killpg(os.tcgetpgrp(self.master), signal.SIGKILL)
+                groups.add(os.tcgetpgrp(self.slave))  # the shell's job
+            for group in groups - {0, os.getpgrp()}:
+                with contextlib.suppress(OSError):
+                    os.killpg(group, signal.SIGKILL)
         self.process.wait(LIMIT)
         for descriptor in (self.master, self.slave):
             if descriptor >= 0:

@@ -32,7 +32,7 @@ def test_keys_answers_and_quit(log: Path) -> None:
         terminal.ask("answer Task 42 is <b>fine</b>")
         terminal.shows("Task 42 is <b>fine</b>")
         terminal.type("\x1b")
-        terminal.shows("[2 Tasks]")
+        terminal.until(lambda: "Answers" not in terminal.text, "the window is closed")
         terminal.type("q")
         terminal.shows("Stop the bot?", "3 tasks run on")
         terminal.type("n")
@@ -97,7 +97,7 @@ def test_a_failing_view_shows_a_panel_and_recovers(log: Path) -> None:
         terminal.shows("This view has failed")
         terminal.goes_on()
         terminal.ask("mend")
-        terminal.shows("[7 Log]", "console's view first failed")
+        terminal.shows("[7 Log]", "the console's view log failed")
         terminal.process.send_signal(signal.SIGTERM)
         terminal.ends()
 
@@ -216,6 +216,7 @@ def test_what_is_written_to_stderr_does_not_spoil_the_screen(log: Path) -> None:
 def test_a_flood_of_log_lines_leaves_the_keys_alive(log: Path) -> None:
     """50,000 lines a second. The bounds are wide: figures of a quiet machine stand in the report of the bench."""
     with Terminal(log) as terminal:
+        terminal.shows("First page")
         terminal.type("7")
         terminal.shows("[7 Log]")
         terminal.ask("flood 50000 4")

@@ -60,7 +60,7 @@ class Log(View):
 
     def heading(self, board: Board) -> str:
         low, high = self._ring.span()
-        return f"{high - low:,} lines, {_NAMES[self._level]}, {self.reader.state()}"
+        return f"{_NAMES[self._level]}, {self.reader.state()}, {high - low:,} lines"
 
     def search(self, needle: str) -> bool | None:
         return self.reader.search(needle)

@@ -17,7 +17,7 @@ COMMANDS = 500
 ECHOES = 125  # before ours, and after: the echo bot's rate needs no 500
 ROOMS = 10
 BURST = 50
-PATIENCE = 180.0
+PATIENCE = 300.0
 SETTLE = 2.0  # seconds in which a second answer would still come
 
 

@@ -1,0 +1,274 @@
+"""Every key does what the table says; footer, help and document come from the table."""
+
+from __future__ import annotations
+
+import pytest
+import urwid.testing
+
+from chatrixcd_threads.console.frame import Frame
+from chatrixcd_threads.console.keys import CONTEXTS, KEYS, Key, Table, keys_page, name
+from tests.console.sample import NAMES, Feed, stormy
+
+SIZE = (80, 24)
+
+
+class Desk:
+    """A console without a terminal."""
+
+    def __init__(self) -> None:
+        self.feed = Feed(stormy())
+        self.feed.outputs[1, 4_711] = tuple(f"TASK [{n}]" if n % 5 else f"fatal: host{n} failed" for n in range(60))
+        self.calls: list[str] = []
+        self.frame = Frame(
+            self.feed.doors,
+            Table(),
+            lambda: NAMES,
+            mouse=lambda: self.calls.append("mouse"),
+            redraw=lambda: self.calls.append("redraw"),
+        )
+        self.frame.refresh()
+
+    def press(self, *keys: str) -> str:
+        for key in keys:
+            self.frame.keypress(SIZE, key)
+        return self.text()
+
+    def write(self, text: str) -> str:
+        return self.press(*text)
+
+    def text(self) -> str:
+        return "\n".join(urwid.testing.render_text(self.frame, SIZE, focus=True))
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_every_key_of_the_table_does_something_harmless(desk: Desk) -> None:
+    """No key alone changes anything: what does is asked first."""
+    opened = {"output": ["2", "enter"], "overlay": ["6", "enter"], "confirm": ["q"], "bar": [":"]}
+    places = {
+        "first": "1",
+        "tasks": "2",
+        "rooms": "3",
+        "asked": "4",
+        "files": "5",
+        "threads": "6",
+        "log": "7",
+        "help": "?",
+    }
+    for context in CONTEXTS:
+        starts = opened.get(context, [places.get(context, "7")])
+        for each in Table().active(context):
+            for key in each.keys:
+                fresh = Desk()
+                for pressed in (*starts, key):
+                    fresh.frame.keypress(SIZE, pressed)
+                assert fresh.frame.failed == set(), (context, key)
+                changing = [line for line in fresh.feed.typed if line.split()[0] not in ("ping", "config", "status")]
+                assert not changing, (context, key)
+                assert not any("undo" in line for line in fresh.feed.typed)
+                assert fresh.feed.left == (context == "confirm" and each.command == "yes")
+
+
+def test_no_key_stands_twice() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        Table([Key(("x",), "a", "all", "", ""), Key(("x",), "b", "all", "", "")])
+
+
+def test_the_table_can_be_exchanged() -> None:
+    feed = Feed(stormy())
+    made = Frame(
+        feed.doors,
+        Table([*(k for k in KEYS if k.command != "quit"), Key(("Q",), "quit", "all", "leave", "")]),
+        lambda: NAMES,
+    )
+    made.refresh()
+    made.keypress(SIZE, "q")
+    made.keypress(SIZE, "y")
+    assert feed.left == 0
+    assert "[Q]leave" in urwid.testing.render_text(made, SIZE)[-1]
+    made.keypress(SIZE, "Q")
+    made.keypress(SIZE, "y")
+    assert feed.left == 1
+
+
+def test_every_key_stands_on_the_help_page_and_in_the_document(desk: Desk) -> None:
+    page = keys_page()
+    desk.press("?", "home")
+    help_page = desk.frame.view
+    assert help_page.name == "help"
+    for each in KEYS:
+        assert each.help in page
+        for key in each.keys:
+            assert f"``{name(key)}``" in page
+    for heading, _ in CONTEXTS.values():
+        assert heading in page
+
+
+@pytest.mark.parametrize(
+    ("keys", "typed"),
+    [
+        (["p"], "ping"),
+        (["enter"], "ping"),  # the worst line of the first page: Semaphore
+        (["2", "i"], "status 4713"),
+        (["5", "d"], "config diff config"),
+        (["5", "c"], "config check config"),
+        (["5", "h"], "config history config"),
+        (["5", "enter"], "config show config"),
+        (["2", "s", "y"], "stop 4713"),
+        (["3", "y", "y"], "rooms join !new:example.org"),
+        (["3", "x", "y"], "rooms part !new:example.org"),
+        (["3", "j", "x", "y"], "rooms part !ops:example.org"),
+        (["5", "u", "y"], "config undo config"),
+        (["5", "r", "y"], "reload"),
+    ],
+)
+def test_what_is_typed_for_the_operator(desk: Desk, keys: list[str], typed: str) -> None:
+    desk.press(*keys)
+    assert desk.feed.typed == [typed]
+
+
+@pytest.mark.parametrize("answer", ["n", "esc", "N", "q"])
+@pytest.mark.parametrize("keys", [["2", "s"], ["3", "y"], ["3", "x"], ["5", "u"], ["5", "r"], ["q"]])
+def test_without_a_yes_nothing_happens(desk: Desk, keys: list[str], answer: str) -> None:
+    assert "Sure?" in desk.press(*keys)
+    assert "Sure?" in desk.press("enter", " ", "x", "1")
+    assert "Sure?" not in desk.press(answer)
+    assert desk.feed.typed == []
+    assert desk.feed.left == 0
+
+
+def test_quit_says_what_goes_on(desk: Desk) -> None:
+    assert "3 tasks run on in Semaphore" in desk.press("q")
+    desk.press("y")
+    assert desk.feed.left == 1
+
+
+def test_the_bar_completes_and_remembers(desk: Desk) -> None:
+    assert ":r" in desk.write(":r")
+    assert "reload  rooms  run" in desk.press("tab")
+    assert ":rooms " in desk.press("o", "tab")
+    desk.write("join #x:y")
+    desk.press("enter")
+    assert desk.feed.typed == ["rooms join #x:y"]
+    desk.press("esc")
+    desk.write(":status")
+    desk.press("enter", "esc")
+    assert ":status" in desk.press(":", "up")
+    assert ":rooms join #x:y" in desk.press("up")
+    assert ":status" in desk.press("down")
+    desk.press("down", "esc")
+    assert len(desk.feed.typed) == 2
+    desk.press(":", "enter")
+    assert len(desk.feed.typed) == 2
+
+
+def test_answers_are_shown_with_what_was_asked(desk: Desk) -> None:
+    assert "waiting for the answer" in desk.press(*":ping", "enter")
+    desk.feed.answered["T1"] = "pong\x1b[31m <i>quick</i>\nsecond line"
+    desk.frame.refresh()
+    text = desk.text()
+    assert "› ping" in text
+    assert "pong <i>quick</i>" in text
+    assert "second line" in text
+    assert "Answers" not in desk.press("esc")
+    assert "second line" in desk.press("a")
+
+
+def test_output_search_follow_and_errors(desk: Desk) -> None:
+    desk.press("2", "j", "j")
+    text = desk.press("enter")
+    assert "TASK [59]" in text
+    assert "following" in text
+    assert "TASK [6]" in desk.press(*"/task [6]", "enter")
+    assert "standing still" in desk.text()
+    text = desk.press("e")
+    assert "TASK [" not in text
+    assert "fatal: host55 failed" in text
+    assert "errors only" in text
+    assert "is nowhere" in desk.press(*"/nothing", "enter")
+    desk.press("e", "home")
+    assert "fatal: host0" in desk.text()
+    desk.feed.outputs[1, 4_711] += ("one more line",)
+    desk.frame.refresh()
+    assert "one more line" not in desk.text()
+    assert "one more line" in desk.press("end")
+    desk.press("esc")
+    assert desk.frame.view.context == "tasks"
+
+
+def test_log_levels_take_tracebacks_with_their_error(desk: Desk) -> None:
+    for number in range(100):
+        desk.feed.ring.add(f"2026-11-23 23:28:51,000 INFO    sync       line {number}")
+    desk.feed.ring.add("2026-11-23 23:28:51,000 ERROR   sync       it broke\nTraceback here\n  in line 5")
+    desk.feed.ring.add("2026-11-23 23:28:51,000 WARNING sync       careful")
+    desk.press("7")
+    text = desk.press("e")
+    assert "it broke" in text
+    assert "in line 5" in text
+    assert "careful" not in text
+    desk.feed.ring.add("2026-11-23 23:28:51,000 ERROR   sync       again")
+    desk.frame.refresh()
+    assert "again" in desk.text()
+    assert "line 99" in desk.press("e")
+    assert "from INFO on" in desk.press("l")
+    assert "from WARNING on" in desk.press("l")
+
+
+def test_the_selection_stays_with_its_task(desk: Desk) -> None:
+    desk.press("2", "j")
+    assert "› #4712" in desk.text()
+    more = stormy()
+    task = more.tasks[0]
+    new = type(task)(1, 9_999, "New", "running", "@ann:example.org", "!ops:example.org", None)
+    desk.feed.now = type(more)(**{**{f: getattr(more, f) for f in more.__slots__}, "tasks": (new, *more.tasks)})
+    desk.frame.refresh()
+    assert "› #4712" in desk.text()
+
+
+def test_the_stack_of_a_thread(desk: Desk) -> None:
+    assert "Stack of follower" in desk.press("6", "enter")
+    assert "There is no such thread now" in desk.text()
+
+
+def test_tabs_go_round(desk: Desk) -> None:
+    seen = [desk.frame.view.name]
+    for _ in range(8):
+        desk.press("tab")
+        seen.append(desk.frame.view.name)
+    assert len(set(seen)) == 8
+    assert seen[0] == seen[8]
+    desk.press("shift tab")
+    assert desk.frame.view.name == "help"
+    desk.press("M", "ctrl l")
+    assert desk.calls == ["mouse", "redraw"]
+
+
+def test_a_click_selects_and_the_wheel_scrolls(desk: Desk) -> None:
+    desk.press("2")
+    desk.frame.mouse_event(SIZE, "mouse press", 1, 5, 4, True)
+    assert "› #4711" in desk.text()
+    desk.frame.mouse_event(SIZE, "mouse press", 4, 5, 4, True)
+    assert "› #4713" in desk.text()
+    desk.frame.mouse_event(SIZE, "mouse press", 1, desk.text().splitlines()[1].index("7 Log"), 1, True)
+    assert desk.frame.view.name == "log"
+
+
+def test_a_mistake_in_a_view_is_shown_and_goes_away(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    view = desk.frame.views["rooms"]
+    works = view.draw
+
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("by \x1b[31mzero")
+
+    view.draw = fails  # type: ignore[method-assign,assignment]
+    text = desk.press("3")
+    assert "This view has failed: ZeroDivisionError: by zero" in text
+    assert "The bot itself goes on" in text
+    desk.press("j", "y", "x")
+    assert len(caplog.records) == 1  # told once
+    assert "First page" in desk.press("1")
+    view.draw = works  # type: ignore[method-assign]
+    assert "Operations" in desk.press("3")

@@ -1,0 +1,177 @@
+"""Every view at three sizes in every theme, without a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import statistics
+import time
+from typing import Any
+
+import pytest
+import urwid
+import urwid.testing
+from urwid.util import LayeredAttr
+
+from chatrixcd_threads.console.board import Board, Link
+from chatrixcd_threads.console.cells import cut, fit, fold, shown, shown_line, wide
+from chatrixcd_threads.console.frame import Frame
+from chatrixcd_threads.console.keys import Table
+from chatrixcd_threads.console.status import Grade, lines
+from chatrixcd_threads.console.themes import STYLES, THEMES, palette
+from tests.console.sample import NAMES, NASTY, WIDE, Feed, calm, crowded, stormy
+
+SIZES = [(40, 12), (80, 24), (200, 60)]
+VIEWS = "1234567?"
+
+
+def frame(feed: Feed) -> Frame:
+    made = Frame(feed.doors, Table(), lambda: NAMES)
+    made.refresh()
+    return made
+
+
+def screen(made: Frame, size: tuple[int, int], *keys: str) -> list[str]:
+    made.render(size, True)
+    for key in keys:
+        made.keypress(size, key)
+    return urwid.testing.render_text(made, size, focus=True)
+
+
+def full() -> Feed:
+    feed = Feed(stormy())
+    for number in range(100):
+        level = "ERROR  " if number % 10 == 0 else "INFO   "
+        feed.ring.add(f"2026-11-23 23:28:51,{number:03d} {level} sync       chatrixcd: line {number} {NASTY} {WIDE}")
+    feed.outputs[2, 4_713] = tuple(f"TASK {n} {NASTY}" if n % 5 else f"fatal: {WIDE} failed" for n in range(50))
+    return feed
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_every_view_is_drawn_in_every_theme(size: tuple[int, int], theme: str) -> None:
+    styles = {entry[0] for entry in palette(theme)}
+    for board in (calm(), stormy()):
+        feed = full()
+        feed.now = board
+        made = frame(feed)
+        for view in VIEWS:
+            rows = screen(made, size, view)
+            assert len(rows) == size[1]
+            assert {wide(row) for row in rows} == {size[0]}
+            assert made.view.title in rows[0] + rows[1]
+            for row in urwid.testing.render_runs(made, size, focus=True):
+                for attribute, _ in row:
+                    layers = attribute.layers if isinstance(attribute, LayeredAttr) else (attribute,)
+                    assert set(layers) - {None} <= styles
+
+
+@pytest.mark.parametrize("colors", [1, 16, 256, 2**24])
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_style_can_be_shown_with_any_number_of_colours(theme: str, colors: int) -> None:
+    entries: Any = palette(theme)
+    assert {entry[0] for entry in entries} == set(STYLES)
+    for style in STYLES:
+        urwid.testing.resolve_attr(style, entries, colors=colors)
+    bad = urwid.testing.resolve_attr("bad", entries, colors=1)
+    assert bad.bold or bad.underline or bad.standout
+    assert urwid.testing.resolve_attr("focus", entries, colors=1).standout
+
+
+@pytest.mark.parametrize("size", [(1, 1), (4, 2), (10, 3), (20, 5), (39, 12), (40, 11)])
+def test_a_small_terminal_is_told_so(size: tuple[int, int]) -> None:
+    for view in VIEWS:
+        rows = screen(frame(full()), size, view)
+        assert [wide(row) for row in rows] == [size[0]] * size[1]
+    if size[0] >= 20:
+        assert "too small" in " ".join(row.strip() for row in screen(frame(full()), size))
+
+
+def test_the_first_page_answers_without_scrolling() -> None:
+    rows = screen(frame(full()), (80, 24))
+    text = "\n".join(rows)
+    for part in lines(stormy()):
+        assert re.search(rf"\b{part.word}\b.*{part.name}", text)
+        assert f"[{part.key}] {part.step}" in text
+    names = [part.name for part in lines(stormy())]
+    assert names[:2] == ["Semaphore", "Threads"]  # the newest of the worst
+    assert "nothing is lost: 3 tasks followed again" in text
+
+
+def test_states_are_told_by_words() -> None:
+    for state, grade in {"ok": Grade.OK, "connecting": Grade.WARN, "down": Grade.BAD, "refused": Grade.BAD}.items():
+        board = dataclasses.replace(calm(), semaphore=Link(state, "note", 0.0))
+        line = next(each for each in lines(board) if each.name == "Semaphore")
+        assert line.grade is grade
+    odd = dataclasses.replace(calm(), semaphore=Link("no\x1b[2Jvel", "note", 0.0))
+    assert lines(odd)[0].word == "NOVEL"
+
+
+def test_all_is_well_is_said_too() -> None:
+    assert "all well" in screen(frame(Feed(calm())), (80, 24))[0]
+
+
+def test_columns_stay_in_place_with_wide_names() -> None:
+    feed = Feed(crowded())
+    rows = screen(frame(feed), (80, 24), "2")[2:9]
+    assert len({wide(row[: row.index("@p")]) for row in rows}) == 1
+    for text in (WIDE, NASTY, "plain", "é" * 50, "配" * 50):
+        for columns in range(1, 30):
+            assert wide(fit(shown(text), columns)) == columns
+            assert all(wide(part) <= columns or columns < 2 for part in fold(shown(text), columns))
+
+
+def test_nothing_from_outside_reaches_the_terminal_raw() -> None:
+    for text in (shown(NASTY), shown_line(NASTY), shown(WIDE), shown("a\ud800b"), cut(shown(NASTY), 5)):
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u200d\ufe0f]", text)
+    for view in VIEWS:
+        canvas = frame(full())
+        canvas.keypress((80, 24), view)
+        data = b"".join(run for row in canvas.render((80, 24), True).content() for _, _, run in row).decode()
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u200d\ufe0f]", data)
+    assert "<b>prod</b>" in "\n".join(screen(frame(full()), (80, 24), "2"))
+
+
+@pytest.mark.parametrize("view", list(VIEWS))
+def test_a_crowd_opens_quickly(view: str) -> None:
+    """1,000 tasks and 500 rooms: 100 ms is the promise; the bound is wide for a busy machine, and the time is the CPU's."""
+    feed = Feed(crowded())
+    for number in range(20_000):
+        feed.ring.add(f"2026-11-23 23:28:51,000 INFO    sync       line {number}")
+    took = []
+    for _ in range(5):
+        made = frame(feed)
+        made.render((200, 60), True)
+        urwid.CanvasCache.clear()
+        begun = time.thread_time()
+        made.keypress((200, 60), view)
+        made.render((200, 60), True)
+        took.append(time.thread_time() - begun)
+    assert statistics.median(took) < 0.3
+
+
+def test_opening_does_not_grow_with_the_crowd() -> None:
+    def cost(board: Board) -> float:
+        made = frame(Feed(board))
+        made.keypress((80, 24), "2")
+        took = []
+        for _ in range(20):
+            begun = time.thread_time()
+            made.refresh()
+            made.render((80, 24), True)
+            took.append(time.thread_time() - begun)
+        return statistics.median(took)
+
+    few = dataclasses.replace(crowded(), tasks=crowded().tasks[:100])
+    assert cost(crowded()) < 40 * cost(few) + 0.01
+
+
+def test_in_an_ascii_locale_the_signs_are_ascii() -> None:
+    before = urwid.util.get_encoding()
+    try:
+        urwid.set_encoding("ascii")
+        rows = screen(frame(Feed(calm())), (80, 24))
+        assert "+ OK" in "\n".join(rows)
+        assert all(ord(sign) < 128 for row in rows for sign in row)
+    finally:
+        urwid.set_encoding(before)
