@@ -669,7 +669,8 @@ def test_names_are_never_markup(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(30, "30 seconds"), (60, "1 minute"), (90, "1 minute and 30 seconds"), (120, "2 minutes"), (300, "5 minutes")]
+    ("seconds", "said"),
+    [(30, "30 seconds"), (60, "1 minute"), (90, "1 minute and 30 seconds"), (120, "2 minutes"), (300, "5 minutes")],
 )
 def test_time_spans(seconds: float, said: str) -> None:
     assert minutes(seconds) == said
