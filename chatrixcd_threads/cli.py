@@ -130,6 +130,8 @@ def start_logging(log_file: str, redactor: Redactor, verbosity: int) -> None:
     logging.getLogger("chatrixcd").setLevel(logging.DEBUG if verbosity else logging.INFO)
     if verbosity > 1:
         logging.getLogger().setLevel(logging.DEBUG)
+    # watchdog tells of each line that is written into a log file beside the settings, which would be one more line.
+    logging.getLogger("watchdog").setLevel(logging.WARNING)
     # nio writes payloads of events it cannot parse into its warnings.
     logging.getLogger("nio").setLevel(logging.ERROR if verbosity < 2 else logging.DEBUG)
     faulthandler.register(signal.SIGUSR1, all_threads=True)

@@ -47,7 +47,10 @@ class TaskSeen:
 
 @dataclass(frozen=True, slots=True)
 class FileNotice:
-    """A settings file was saved: what came of it, in lines for the admin room. `held` is the number of an edit that waits."""
+    """Something the admins should know, mostly what came of a saved settings file, in lines for the admin room.
+
+    `held` is the number of an edit that waits for a yes.
+    """
 
     file: str
     title: str

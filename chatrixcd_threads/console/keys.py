@@ -100,11 +100,12 @@ _NAMES: Final = {" ": "space"}
 
 
 class Table:
-    """The table by context. Owner: whoever made it; it never changes."""
+    """The table by context. Owner: the ui thread; the keys never change."""
 
     def __init__(self, keys: Iterable[Key] = KEYS) -> None:
         self.keys = tuple(keys)
         self._by_context: dict[str, dict[str, Key]] = {context: {} for context in CONTEXTS}
+        self._hints: dict[str, list[tuple[str, str]]] = {}
         for each in self.keys:
             for key in each.keys:
                 if key in self._by_context[each.context]:
@@ -128,7 +129,9 @@ class Table:
 
     def hints(self, context: str) -> list[tuple[str, str]]:
         """Key and label for the footer, the most important first."""
-        return [(name(each.keys[0]), each.label) for each in self.active(context) if each.label]
+        if context not in self._hints:
+            self._hints[context] = [(name(each.keys[0]), each.label) for each in self.active(context) if each.label]
+        return self._hints[context]
 
     def sections(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """Headings with key names and help, for the help page and the documents."""

@@ -86,6 +86,7 @@ RELOAD_STEPS: Final = (
     ),
     Step("The answer is no.", react="👎", expect=r"Not done"),
     Step("Nothing has changed.", say="!bot admins", expect=r"@ada"),
-    Step("Back to the version before.", say="!bot config undo", expect=r"holds version"),
+    Step("Let the file say again what counts.", say="!bot config undo", expect=r"holds version"),
+    Step("Once more: back to the version before.", say="!bot config undo", expect=r"holds version[\s\S]*counts now"),
     Step("The old prefix is back.", say="!cd config history", expect=r"Kept versions"),
 )

@@ -33,6 +33,7 @@ from nio import (
 )
 
 from chatrixcd_threads.matrix.patience import Retry
+from chatrixcd_threads.matrix.trust import master_key
 from chatrixcd_threads.matrix.vetting import vetted
 
 log = logging.getLogger("chatrixcd.matrix")
@@ -61,6 +62,7 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         super().__init__(homeserver, user_id, device_id, store_path=str(store), config=CONFIG)
         self.refused: set[str] = set()
         self.lacks_fallback_key = False
+        self.masters: dict[str, str | None] = {}  # people whose devices were just told, and their master keys
         self._unshared: set[str] = set()  # rooms in which some device did not get its key
         self._silent: set[str] = set()  # people whose homeserver does not tell their devices
 
@@ -130,6 +132,8 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         if not isinstance(body, dict) or (not body and status >= 300):
             return {"error": f"status {status} and no answer of a homeserver"}
         body = vetted(body)
+        if isinstance(body.get("device_keys"), dict):
+            self.masters |= {user: master_key(body, user) for user in body["device_keys"]}
         unused = body.get("device_unused_fallback_key_types")  # nio does not know of fallback keys
         if unused is not None:
             self.lacks_fallback_key = "signed_curve25519" not in unused

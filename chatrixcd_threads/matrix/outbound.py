@@ -27,6 +27,7 @@ LIMITED_FOR: Final = 60.0  # seconds after the last 429
 
 # Statuses of 4xx that a repeat may change; the others, with an error code of Matrix, are final.
 PASSING: Final = frozenset({401, 408, 425, 429})
+GATEWAY: Final = frozenset({502, 503, 504})  # said in front of a homeserver that is not there
 TROUBLE: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
 
@@ -41,7 +42,8 @@ class Sender:
         self._not_before = 0.0
         self._limited_until = 0.0
         self._backoff = Backoff()
-        self._paused: dict[str, tuple[Backoff, float]] = {}  # rooms whose own trouble concerns no other room
+        self._paused: set[str] = set()  # rooms whose own trouble concerns no other room
+        self._room_backoff: dict[str, Backoff] = {}
 
     def wake(self) -> None:
         """There may be something to send. Called on the loop."""
@@ -76,8 +78,7 @@ class Sender:
         limit = AT_ONCE_LIMITED if self._clock() < self._limited_until else AT_ONCE
         if len(self._busy) >= limit:
             return False
-        paused = [room for room, (_, until) in self._paused.items() if until > self._clock()]
-        row_id = outbox.next_due(self._journal.read(), [*self._busy, *paused])
+        row_id = outbox.next_due(self._journal.read(), self._paused.union(self._busy))
         if row_id is None:
             return False
         with self._journal.write() as tx:
@@ -108,7 +109,7 @@ class Sender:
             with self._journal.write() as tx:
                 outbox.sent(tx, sending, response.event_id)
             self._backoff.worked()
-            self._paused.pop(sending.room_id, None)
+            self._room_backoff.pop(sending.room_id, None)
             return
         self._refused(sending, response)
 
@@ -142,7 +143,7 @@ class Sender:
             raise LoggedOut
         elif code and 400 <= _status(response) < 500 and _status(response) not in PASSING:
             self._fail(sending, f"{code}: {response.message}")
-        elif code:
+        elif code and _status(response) not in GATEWAY:
             self._later_here(sending.room_id, f"{code}: {response.message}")
         else:
             self._later(str(response))
@@ -154,11 +155,14 @@ class Sender:
 
     def _later_here(self, room_id: str, reason: str) -> None:
         """The homeserver itself has answered, so it is there: only this room waits."""
-        backoff = self._paused[room_id][0] if room_id in self._paused else Backoff()
-        wait = backoff.pause()
-        self._paused[room_id] = (backoff, self._clock() + wait)
-        asyncio.get_running_loop().call_later(wait, self._due.set)
+        wait = self._room_backoff.setdefault(room_id, Backoff()).pause()
+        self._paused.add(room_id)
+        asyncio.get_running_loop().call_later(wait, self._resume, room_id)
         log.warning("a message for %s was not taken (%s); the next try is in %.1f s", room_id, reason, wait)
+
+    def _resume(self, room_id: str) -> None:
+        self._paused.discard(room_id)
+        self._due.set()
 
     def _fail(self, sending: Sending, reason: str) -> None:
         log.error("a message for %s cannot be sent and was given up: %s", sending.room_id, reason)

@@ -6,23 +6,29 @@ import asyncio
 import logging
 import queue
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from nio import SyncResponse
 
-from chatrixcd_threads.events import InboxItem, Incoming, RoomInfo, RoomRequest
+from chatrixcd_threads.events import FileNotice, InboxItem, Incoming, RoomInfo, RoomRequest
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.invites import Invites
 from chatrixcd_threads.matrix.outbound import Sender
 from chatrixcd_threads.matrix.patience import Backoff, Retry
 from chatrixcd_threads.matrix.sync import Syncer
+from chatrixcd_threads.matrix.trust import changed_identities
 from chatrixcd_threads.policy.access import Access
 from chatrixcd_threads.settings.model import Settings
 
 log = logging.getLogger("chatrixcd.matrix")
 
 DRAIN_SECONDS: Final = 3.0
+IDENTITY_ADVICE: Final = (
+    "Ask that person, by another way than Matrix, whether it was them. If not, take them out of bot.admin_users now: "
+    "somebody else may be speaking in their name."
+)
 FULL_INBOX_PAUSE: Final = 0.05
 
 
@@ -39,6 +45,7 @@ class Session:
         clock: Callable[[], float],
     ) -> None:
         self._client, self._inbox, self._publish = client, inbox, publish
+        self._settings, self._journal = settings, journal
         self.sender = Sender(client, journal, clock)
         self._syncer = Syncer(client, journal, lambda: settings().bot.command_prefix)
         self._invites = Invites(client, journal, lambda user: Access(settings().bot).may_invite(user))
@@ -96,6 +103,7 @@ class Session:
             backoff.worked()
             await self._hand_over(fresh)
             await self._syncer.keys()
+            self._look_at_identities()
             self._tend_rooms(response)
             self._known.set()
 
@@ -108,6 +116,20 @@ class Session:
                     break
                 except queue.Full:
                     await asyncio.sleep(FULL_INBOX_PAUSE)
+
+    def _look_at_identities(self) -> None:
+        """Tells the admins once when somebody with rights has another cross-signing identity than at the first time."""
+        masters, self._client.masters = self._client.masters, {}
+        if not masters:
+            return
+        with self._journal.write() as tx:
+            changed = changed_identities(tx, masters)
+        access = Access(self._settings().bot)
+        for user in filter(access.is_admin, changed):
+            title = f"⚠ The Matrix identity of {user} was reset."
+            log.warning("%s", title)
+            with suppress(queue.Full):  # the log has it in any case
+                self._inbox.put_nowait(FileNotice("identities", title, (IDENTITY_ADVICE,)))
 
     def _tend_rooms(self, response: SyncResponse) -> None:
         self._invites.look(response)

@@ -7,6 +7,7 @@ their identity or a homeserver made one up in their name; only a human can tell 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -32,7 +33,15 @@ def identity(tx: sqlite3.Connection, user_id: str, master: str | None) -> Identi
         return Identity.PINNED
     if pinned is None:
         return Identity.NONE
-    return Identity.PINNED if pinned == master else Identity.CHANGED
+    return Identity.PINNED if pinned == (master or "") else Identity.CHANGED
+
+
+def changed_identities(tx: sqlite3.Connection, masters: Mapping[str, str | None]) -> list[str]:
+    """People whose identity is another one than at the first time. The new one is pinned, so that this is told once."""
+    changed = [user for user, master in masters.items() if identity(tx, user, master) is Identity.CHANGED]
+    for user in changed:
+        set_meta(tx, pin_key(user), masters[user] or "")
+    return changed
 
 
 def pin_key(user_id: str) -> str:

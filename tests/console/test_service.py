@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import re
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import urwid
 from urwid.testing import ScriptedScreen
 
+import chatrixcd_threads
 from chatrixcd_threads.console import rescue
 from chatrixcd_threads.console.board import Link
 from chatrixcd_threads.console.guard import only_this_thread
@@ -35,7 +38,7 @@ class Watched(ScriptedScreen):
 
     def draw_screen(self, size: tuple[int, int], canvas: urwid.Canvas) -> None:
         with self.drawn:
-            self.draw_count += 1
+            self.draw_count += self.canvases[-1:] != [canvas]  # the same canvas again costs the real screen nothing
             self.canvases[:] = [canvas]
             self.drawn.notify_all()
 
@@ -266,3 +269,10 @@ def test_plain_asks_before_it_stops_the_bot(
     write("ping\n")
     until("Asked: ping")
     assert feed.left == 1
+
+
+def test_urwid_lives_only_in_the_console() -> None:
+    package = Path(chatrixcd_threads.__file__).parent
+    for path in package.rglob("*.py"):
+        imports = re.search(r"^\s*(?:import|from) urwid", path.read_text(), re.MULTILINE)
+        assert not imports or path.is_relative_to(package / "console"), path

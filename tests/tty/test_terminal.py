@@ -258,7 +258,7 @@ def test_plain_speaks_in_lines(log: Path) -> None:
 
 def test_plain_outlives_its_terminal(log: Path) -> None:
     with Terminal(log, "plain") as terminal:
-        terminal.shows("Type a command")
+        terminal.shows("Task 4688 Nightly backup is over")
         terminal.hang_up()
         terminal.ask("note somebody?")
         terminal.goes_on()
@@ -266,8 +266,7 @@ def test_plain_outlives_its_terminal(log: Path) -> None:
         terminal.ends()
 
 
-def test_stopped_output_flow_is_let_go_on_at_the_end(log: Path) -> None:
-    """The settings that matter to the shell: echo, lines and signals."""
+def test_the_settings_that_matter_to_the_shell_come_back(log: Path) -> None:
     with Terminal(log) as terminal:
         terminal.shows("First page")
         assert not terminal.settings()[3] & termios.ICANON

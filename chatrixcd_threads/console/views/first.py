@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 from chatrixcd_threads.console.board import Board
-from chatrixcd_threads.console.cells import cut, fit, fold, wide
+from chatrixcd_threads.console.cells import can_unicode, cut, fit, fold, wide
 from chatrixcd_threads.console.rows import Part, Row, Rows
 from chatrixcd_threads.console.status import Grade, Line, lines, style, symbol
 from chatrixcd_threads.console.views.base import View
@@ -23,13 +24,14 @@ class First(View):
     def draw(self, board: Board, columns: int, height: int) -> None:
         """Each part is one line; the selected one, and where there is room the others too, say all below."""
         self._lines = tuple(lines(board))
-        blocks = [_rows(line, columns, 0) for line in self._lines]
-        spare = height - len(blocks)
+        blocks: list[list[Row]] = []
+        spare = height - len(self._lines)
         chosen = self.pane.chosen
-        for number, line in enumerate(self._lines):  # problems stand first, so they get the room first
+        for line in self._lines:  # problems stand first, so they get the room first
             selected = isinstance(chosen, tuple) and chosen[0] == line.name
-            blocks[number] = _rows(line, columns, 2 if selected else max(0, min(spare, 2)))
-            spare -= len(blocks[number]) - 1
+            block = _rows(line, columns, 2 if selected else max(0, min(spare, 2)), can_unicode())
+            blocks.append(block)
+            spare -= len(block) - 1
         rows = [row for block in blocks for row in block]
         keys = [(line.name, n) for line, block in zip(self._lines, blocks, strict=True) for n in range(len(block))]
         self.pane.give(Rows.of(rows, keys))
@@ -43,7 +45,8 @@ class First(View):
         return super().act(command)
 
 
-def _rows(line: Line, columns: int, spare: int) -> list[Row]:
+@functools.lru_cache(maxsize=200)
+def _rows(line: Line, columns: int, spare: int, unicode: bool) -> list[Row]:
     """The line, and with `spare` rows left what did not fit into it."""
     step = f"[{line.key}] {line.step}"
     roomy = columns >= _WIDE
