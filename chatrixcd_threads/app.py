@@ -21,7 +21,13 @@ from chatrixcd_threads.commands.desk import Desk
 from chatrixcd_threads.commands.dispatch import Dispatch
 from chatrixcd_threads.commands.notices import Notices, describe
 from chatrixcd_threads.commands.post import Poster, Where
+from chatrixcd_threads.commands.registry import commands
 from chatrixcd_threads.commands.reports import Reporter
+from chatrixcd_threads.console import rescue
+from chatrixcd_threads.console.board import Link
+from chatrixcd_threads.console.office import Office, Parts
+from chatrixcd_threads.console.service import Console
+from chatrixcd_threads.console.surface import Surface
 from chatrixcd_threads.errors import Fatal
 from chatrixcd_threads.events import InboxItem
 from chatrixcd_threads.journal import outbox
@@ -58,7 +64,9 @@ EXIT_FATAL: Final = 78
 class App:
     """Owner: the main thread. One bot, from start to exit code."""
 
-    def __init__(self, config: Config, messages: MessageManager, aliases: AliasManager, redactor: Redactor) -> None:
+    def __init__(
+        self, config: Config, messages: MessageManager, aliases: AliasManager, redactor: Redactor, surface: Surface
+    ) -> None:
         self._config, self._messages, self._aliases = config, messages, aliases
         settings = config.now
         self._since = time.monotonic()
@@ -87,7 +95,10 @@ class App:
             freed=lambda key: self._dispatch.freed(key),
         )
         self._dispatch = Dispatch(inbox, self.journal, self._lanes, desk, reporter, notices, self._follower.again)
-        self._supervisor = Supervisor([self._dispatch, self._follower, watch, self._matrix])
+        office = Office(self._parts(inbox, surface), surface.poke)
+        self._console = surface.open(office.doors(), commands)
+        shown = [self._console] if self._console is not None else []
+        self._supervisor = Supervisor([self._dispatch, self._follower, watch, self._matrix, *shown])
 
     def run(self) -> int:
         """Runs until a signal, `exit` or a fatal problem; returns the exit code, or leaves hard when a thread is stuck."""
@@ -128,9 +139,12 @@ class App:
         self._greet(self._config.now.bot.shutdown_message)
         self._matrix.wake_sender()
         stuck += self._stopped("sync", deadline)
+        if self._console is not None:  # the last, so that the operator sees it all
+            stuck += self._stopped(self._console.name, deadline)
         code = EXIT_FATAL if self._supervisor.fatal() else EXIT_OK
         if stuck:
             log.error("leaving hard, because of %s", ", ".join(stuck))
+            rescue.restore_terminal()
             logging.shutdown()
             os._exit(EXIT_STUCK)  # Python would wait for the stuck thread for ever
         self._semaphore.close()
@@ -196,6 +210,21 @@ class App:
             if file.error is not None:
                 self._told(Refused(file.path, file.error.sentence, file.version.since))
 
+    def _parts(self, inbox: queue.Queue[InboxItem], surface: Surface) -> Parts:
+        return Parts(
+            journal=self.journal,
+            inbox=inbox,
+            lanes=self._lanes,
+            semaphore=lambda: self._semaphore.now,
+            matrix=lambda: Link(*self._matrix.link),
+            rooms=lambda: self._matrix.rooms,
+            health=self._health,
+            files=lambda: self._tools().files(),
+            prefix=lambda: self._config.now.bot.command_prefix,
+            log_lines=surface.ring.since,
+            leave=self.leave,
+        )
+
     def _greet(self, sentence: str) -> None:
         """The start and stop message, in the rooms that are named for it."""
         bot = self._config.now.bot
@@ -210,16 +239,23 @@ class App:
     def _on_signals(self) -> None:
         def leave(number: int, frame: FrameType | None) -> None:
             if self._leave.is_set():
+                rescue.restore_terminal()
                 os._exit(128 + number)  # a second signal skips to the end
             self.leave()
 
         for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(each, leave)
+        screen = self._console
+        if isinstance(screen, Console):
+            signal.signal(signal.SIGWINCH, lambda *_: screen.on_resize())
+            signal.signal(signal.SIGTSTP, lambda *_: screen.on_suspend())
+            signal.signal(signal.SIGCONT, lambda *_: screen.on_resume())
+            signal.signal(signal.SIGHUP, lambda *_: screen.on_hangup())  # the bot outlives its terminal
 
 
-def build(config: Config, messages: MessageManager, aliases: AliasManager, redactor: Redactor) -> App:
+def build(config: Config, messages: MessageManager, aliases: AliasManager, redactor: Redactor, surface: Surface) -> App:
     """The bot. Raises Fatal with a sentence when it cannot be built."""
     try:
-        return App(config, messages, aliases, redactor)
+        return App(config, messages, aliases, redactor, surface)
     except OSError as error:
         raise Fatal(f"{config.now.matrix.store_path} cannot be used as matrix.store_path: {error}") from error

@@ -6,12 +6,17 @@ import argparse
 import faulthandler
 import logging
 import logging.handlers
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from chatrixcd_threads import __version__
+from chatrixcd_threads.console import rescue
+from chatrixcd_threads.console.ring import Ring, RingHandler
+from chatrixcd_threads.console.surface import Surface
+from chatrixcd_threads.console.themes import THEMES
 from chatrixcd_threads.errors import ConfigError, Fatal
 from chatrixcd_threads.settings.aliases import AliasManager
 from chatrixcd_threads.settings.config import Config, Overrides, SecretsSeen, missing_keys, show
@@ -42,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "-L", "--log-only", action="store_true", help="log to the terminal instead of opening the console"
     )
+    made.add_argument("--plain", action="store_true", help="the console as plain lines, for screen readers")
+    made.add_argument("-m", "--mouse", action="store_true", help="the mouse works in the console")
+    made.add_argument("-t", "--theme", choices=sorted(THEMES), help="the console's colours")
     made.add_argument(
         "-a", "--admin", action="append", default=[], metavar="USER", help="one more admin (may be repeated)"
     )
@@ -96,8 +104,17 @@ def _run(config: Config, options: argparse.Namespace) -> int:
     if unset:
         lacks = "does not exist, and the defaults do not suffice" if config.missing else "is not complete"
         raise ConfigError(f"{config.path} {lacks}:\n" + "\n".join(f"  {sentence}" for sentence in unset))
+    shown = how_shown(options)
+    ring = Ring()
+    console = Surface(
+        shown, ring, options.theme or config.now.bot.color_theme, options.mouse or config.now.bot.mouse_enabled
+    )
     redactor = Redactor(SecretsSeen(config).all, identifiers=options.redact)
-    start_logging(config.now.bot.log_file, redactor, options.verbose)
+    screen = RingHandler(ring, console.poke) if shown else logging.StreamHandler(sys.stderr)
+    if shown == "screen":
+        rescue.save_terminal()
+        rescue.take_stderr(config.now.bot.log_file or None)
+    start_logging(screen, config.now.bot.log_file, redactor, options.verbose)
     log = logging.getLogger("chatrixcd")
     for warning in config.warnings:
         log.warning("%s", warning)
@@ -106,14 +123,25 @@ def _run(config: Config, options: argparse.Namespace) -> int:
         config.path.parent / "aliases.json", builtins=commands, prefix=lambda: config.now.bot.command_prefix
     )
     try:
-        return build(config, messages, aliases, redactor).run()
+        return build(config, messages, aliases, redactor, console).run()
     finally:
+        rescue.restore_terminal()
         logging.shutdown()
 
 
-def start_logging(log_file: str, redactor: Redactor, verbosity: int) -> None:
-    """To the terminal and to the log file, both through the gate for secrets. SIGUSR1 writes all stacks to stderr."""
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+def how_shown(options: argparse.Namespace) -> str:
+    """`screen`, `plain`, or empty for log mode: asked for, or because there is no terminal to draw on."""
+    if options.log_only:
+        return ""
+    if options.plain:
+        return "plain"
+    on_terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return "screen" if on_terminal else ""
+
+
+def start_logging(screen: logging.Handler, log_file: str, redactor: Redactor, verbosity: int) -> None:
+    """To the screen (terminal or console) and to the log file, both through the gate for secrets. SIGUSR1 writes all stacks to stderr."""
+    handlers = [screen]
     if log_file:
         try:
             Path(log_file).parent.mkdir(parents=True, exist_ok=True)

@@ -81,6 +81,12 @@ def by_token(connection: sqlite3.Connection, token: str) -> Launch | None:
     return None if row is None else _launch(row)
 
 
+def unsettled(connection: sqlite3.Connection) -> list[Launch]:
+    """Launches that are being sent or in doubt, newest first."""
+    rows = connection.execute("SELECT * FROM launches WHERE state IN ('sending', 'doubt') ORDER BY id DESC").fetchall()
+    return [_launch(row) for row in rows]
+
+
 def move(tx: sqlite3.Connection, launch_id: int, state: str, now: float, task_id: int | None = None) -> None:
     """Records the next state of a launch, and its task once it is known."""
     tx.execute(

@@ -60,13 +60,17 @@ def put(
     )
 
 
+HERE = "console"  # the room of the operator: what is said there is read from the journal and never sent
+
+
 def next_due(connection: sqlite3.Connection, busy_rooms: Collection[str]) -> int | None:
     """The id of the row to send next: by priority, then age, in a room that has nothing under way."""
-    marks = ",".join("?" * len(busy_rooms))
+    closed = [*busy_rooms, HERE]
+    marks = ",".join("?" * len(closed))
     row = connection.execute(
         f"SELECT id FROM outbox WHERE sent_version < version AND failed IS NULL AND room_id NOT IN ({marks})"
         " ORDER BY priority, id LIMIT 1",
-        tuple(busy_rooms),
+        tuple(closed),
     ).fetchone()
     return None if row is None else int(row[0])
 
@@ -137,8 +141,22 @@ def fail(tx: sqlite3.Connection, row_id: int, reason: str) -> None:
 
 def owed(connection: sqlite3.Connection) -> int:
     """How many messages and edits wait to be sent."""
-    return int(
-        connection.execute("SELECT count(*) FROM outbox WHERE sent_version < version AND failed IS NULL").fetchone()[0]
+    query = "SELECT count(*) FROM outbox WHERE sent_version < version AND failed IS NULL AND room_id <> ?"
+    return int(connection.execute(query, (HERE,)).fetchone()[0])
+
+
+def said_in(connection: sqlite3.Connection, room_id: str) -> list[tuple[str, str]]:
+    """(slot, content) of everything that was said in a room and is still kept, oldest first."""
+    rows = connection.execute("SELECT slot, content FROM outbox WHERE room_id = ? ORDER BY id", (room_id,)).fetchall()
+    return [(str(row[0]), str(row[1])) for row in rows]
+
+
+def keep_newest(tx: sqlite3.Connection, room_id: str, most: int) -> None:
+    """Forgets what was said in a room before its newest messages."""
+    tx.execute(
+        "DELETE FROM outbox WHERE room_id = ?1 AND id <= "
+        "(SELECT id FROM outbox WHERE room_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+        (room_id, most),
     )
 
 

@@ -82,6 +82,12 @@ def open_for(connection: sqlite3.Connection, room_id: str, asker: str) -> list[Q
     return [_question(row) for row in rows]
 
 
+def all_open(connection: sqlite3.Connection) -> list[Question]:
+    """Every open question, the next to expire first."""
+    rows = connection.execute("SELECT * FROM questions WHERE state = 'open' ORDER BY expires_at").fetchall()
+    return [_question(row) for row in rows]
+
+
 def settled_by(connection: sqlite3.Connection, question_id: int, state: str, event_id: str) -> bool:
     """Whether it was this event that settled the question so: then its handling goes on after a crash."""
     row = connection.execute(

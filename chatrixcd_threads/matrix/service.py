@@ -52,6 +52,7 @@ class MatrixService(Service):
         self._session: Session | None = None
         self._stopping: asyncio.Event | None = None
         self._rooms: tuple[RoomInfo, ...] = ()
+        self._link = ("connecting", "", time.time())
         self._login = settings().matrix  # the settings that log in; newer ones only after they have worked
 
     # --- for other threads --------------------------------------------------------------------------------------
@@ -60,6 +61,11 @@ class MatrixService(Service):
     def rooms(self) -> tuple[RoomInfo, ...]:
         """The rooms the bot is in, as of the last sync."""
         return self._rooms
+
+    @property
+    def link(self) -> tuple[str, str, float]:
+        """How the connection is: (connecting, ok, down or refused), what is wrong, since when (seconds since the epoch)."""
+        return self._link
 
     def wake_sender(self) -> None:
         """There is something in the outbox."""
@@ -130,14 +136,18 @@ class MatrixService(Service):
                 client = await log_in(settings)
             except TROUBLE as error:
                 raise Retry(f"login: {type(error).__name__}") from error
-            self._session = Session(client, self._settings, self._journal, self._inbox, self._publish, self._clock)
+            self._session = Session(
+                client, self._settings, self._journal, self._inbox, self._publish, self._state, self._clock
+            )
             self._take_requests()
             await self._session.run(stopping, backoff)
         except Retry as trouble:
+            self._state("down", str(trouble))
             wait = backoff.pause(trouble.after)
             log.warning("no connection to the homeserver (%s); the next try is in %.1f s", trouble, wait)
             await _rest(stopping, wait)
         except LoggedOut:
+            self._state("refused", "logged out by the homeserver; logging in again")
             log.warning("the homeserver has logged the bot out; a new login follows")
             forget(settings)
             await _rest(stopping, backoff.pause())
@@ -161,6 +171,11 @@ class MatrixService(Service):
     def _take_requests(self) -> None:
         while self._session is not None and not self._requests.empty():
             self._session.carry_out(self._requests.get())
+
+    def _state(self, state: str, note: str = "") -> None:
+        """One reference, replaced whole; only a change of the state itself begins a new `since`."""
+        old, _, since = self._link
+        self._link = (state, note, since if old == state else time.time())
 
     def _publish(self, rooms: tuple[RoomInfo, ...]) -> None:
         self._rooms = rooms

@@ -42,10 +42,11 @@ class Session:
         journal: Journal,
         inbox: queue.Queue[InboxItem],
         publish: Callable[[tuple[RoomInfo, ...]], None],
+        state: Callable[[str, str], None],
         clock: Callable[[], float],
     ) -> None:
         self._client, self._inbox, self._publish = client, inbox, publish
-        self._settings, self._journal = settings, journal
+        self._settings, self._journal, self._state = settings, journal, state
         self.sender = Sender(client, journal, clock)
         self._syncer = Syncer(client, journal, lambda: settings().bot.command_prefix)
         self._invites = Invites(client, journal, lambda user: Access(settings().bot).may_invite(user))
@@ -96,11 +97,13 @@ class Session:
             try:
                 fresh, response = await self._syncer.turn()
             except Retry as trouble:
+                self._state("down", str(trouble))
                 wait = backoff.pause(trouble.after)
                 log.warning("no sync (%s); the next try is in %.1f s", trouble, wait)
                 await asyncio.sleep(wait)
                 continue
             backoff.worked()
+            self._state("ok", self._client.user_id)
             await self._hand_over(fresh)
             await self._syncer.keys()
             self._look_at_identities()

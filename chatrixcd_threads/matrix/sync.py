@@ -74,6 +74,8 @@ class Syncer:
         heard: list[Heard] = []
         if since:  # without a token this is the first start: everything in it is history
             for room_id, info in response.rooms.join.items():
+                if not room_id.startswith("!"):
+                    continue  # no room has such an id; the console's must not be spoken in from outside
                 heard += await self._room(room_id, info.timeline, since)
         with self._journal.write() as tx:
             fresh = intake.commit(tx, heard, self._token_key, response.next_batch)

@@ -11,6 +11,10 @@ from enum import StrEnum
 from chatrixcd_threads.errors import NotAllowed
 from chatrixcd_threads.settings.model import EVERYBODY, BotSettings
 
+# The person at the console. No homeserver can make these names: its own begin with @…: and !
+OPERATOR = "@console"
+OPERATOR_ROOM = "console"
+
 
 class Right(StrEnum):
     """What a command needs."""
@@ -28,11 +32,11 @@ class Access:
 
     def is_admin(self, user_id: str) -> bool:
         """Whether this person may start, stop and change things."""
-        return user_id in self.bot.admin_users or EVERYBODY in self.bot.admin_users
+        return user_id == OPERATOR or user_id in self.bot.admin_users or EVERYBODY in self.bot.admin_users
 
     def check_room(self, room_id: str) -> None:
         """Raises NotAllowed in a room in which the bot does not serve."""
-        if self.bot.allowed_rooms and room_id not in self.bot.allowed_rooms:
+        if room_id != OPERATOR_ROOM and self.bot.allowed_rooms and room_id not in self.bot.allowed_rooms:
             raise NotAllowed(f"This room ({room_id}) is not in bot.allowed_rooms, so commands do nothing here.")
 
     def check(self, user_id: str, right: Right, what: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import urwid.testing
 
@@ -272,3 +274,8 @@ def test_a_mistake_in_a_view_is_shown_and_goes_away(desk: Desk, caplog: pytest.L
     assert "First page" in desk.press("1")
     view.draw = works  # type: ignore[method-assign]
     assert "Operations" in desk.press("3")
+
+
+def test_the_page_of_keys_is_in_step() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "keys.rst").read_text("utf-8")
+    assert page == keys_page()

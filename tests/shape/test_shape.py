@@ -26,7 +26,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "semaphore": frozenset({"errors", "events", "settings", "text", "threads", "journal"}),
     "commands": frozenset({"errors", "events", "settings", "text", "threads", "journal", "policy", "semaphore"}),
     "matrix": frozenset({"errors", "events", "settings", "text", "threads", "journal", "policy", "commands"}),
-    "console": frozenset({"errors", "events", "settings", "text", "threads", "journal"}),
+    "console": frozenset(
+        {"errors", "events", "settings", "text", "threads", "journal", "policy", "semaphore", "commands"}
+    ),
 }
 FREE = frozenset({"app", "cli", "__main__", "demo"})
 

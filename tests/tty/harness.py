@@ -30,7 +30,16 @@ ROOT = Path(__file__).parents[2]
 class Terminal:
     """Owner: the test. What the program writes is read only while the test waits for something."""
 
-    def __init__(self, log: Path, *options: str, columns: int = 80, rows: int = 24, shell: bool = False) -> None:
+    def __init__(
+        self,
+        log: Path,
+        *options: str,
+        columns: int = 80,
+        rows: int = 24,
+        shell: bool = False,
+        program: list[str] | None = None,
+        folder: Path = ROOT,
+    ) -> None:
         self.master, self.slave = pty.openpty()
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
@@ -40,7 +49,7 @@ class Terminal:
         self.before = self.settings()
         self._wire, theirs = socket.socketpair()
         self._wire.settimeout(LIMIT)
-        program = [sys.executable, "-m", "tests.tty.driver", str(theirs.fileno()), str(log), *options]
+        program = program or [sys.executable, "-m", "tests.tty.driver", str(theirs.fileno()), str(log), *options]
         self.command = " ".join(program)
         self.process = subprocess.Popen(
             ["bash", "--norc", "--noprofile", "-i"] if shell else program,
@@ -50,7 +59,7 @@ class Terminal:
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
             pass_fds=[theirs.fileno()],
-            cwd=ROOT,
+            cwd=folder,
             env={
                 **os.environ,
                 "TERM": "xterm-256color",

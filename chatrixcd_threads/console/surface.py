@@ -1,0 +1,35 @@
+"""Which console there is, if any, and how the app gets it: made before the bot, filled with doors by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from chatrixcd_threads.console.board import Doors
+from chatrixcd_threads.console.plain import Plain
+from chatrixcd_threads.console.ring import Ring
+from chatrixcd_threads.console.service import Console
+
+
+@dataclass
+class Surface:
+    """Owner: the main thread. `shown` is screen, plain, or empty for none."""
+
+    shown: str
+    ring: Ring
+    theme: str = "default"
+    mouse: bool = False
+    service: Console | Plain | None = field(default=None, init=False)
+
+    def open(self, doors: Doors, names: Callable[[], Iterable[str]]) -> Console | Plain | None:
+        """The service to run, or None."""
+        if self.shown == "screen":
+            self.service = Console(doors, theme=self.theme, mouse=self.mouse, names=names)
+        elif self.shown == "plain":
+            self.service = Plain(doors)
+        return self.service
+
+    def poke(self) -> None:
+        """There is something new to show. From any thread; before there is a console it does nothing."""
+        if self.service is not None:
+            self.service.poke()
