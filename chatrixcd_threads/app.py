@@ -23,13 +23,14 @@ from chatrixcd_threads.commands.notices import Notices, describe
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.registry import commands
 from chatrixcd_threads.commands.reports import Reporter
+from chatrixcd_threads.commands.witness import Witness
 from chatrixcd_threads.console import rescue
 from chatrixcd_threads.console.board import Link
 from chatrixcd_threads.console.office import Office, Parts
 from chatrixcd_threads.console.service import Console
 from chatrixcd_threads.console.surface import Surface
 from chatrixcd_threads.errors import Fatal
-from chatrixcd_threads.events import InboxItem
+from chatrixcd_threads.events import FileNotice, InboxItem
 from chatrixcd_threads.journal import outbox
 from chatrixcd_threads.journal.alone import StoreLock
 from chatrixcd_threads.journal.db import Journal
@@ -94,7 +95,10 @@ class App:
             failed=lambda job, error: self._dispatch.failed(job, error),
             freed=lambda key: self._dispatch.freed(key),
         )
-        self._dispatch = Dispatch(inbox, self.journal, self._lanes, desk, reporter, notices, self._follower.again)
+        witness = Witness(self._tools, self._poster, self._matrix.wake_sender)
+        self._dispatch = Dispatch(
+            inbox, self.journal, self._lanes, desk, reporter, notices, witness, self._follower.again
+        )
         office = Office(self._parts(inbox, surface), surface.poke)
         self._console = surface.open(office.doors(), commands)
         shown = [self._console] if self._console is not None else []
@@ -177,6 +181,7 @@ class App:
             aliases=self._aliases,
             semaphore=semaphore,
             files=lambda: {"config": self._config.hot, "messages": self._messages.hot, "aliases": self._aliases.hot},
+            alarm=lambda title, said: self._tell(FileNotice("alarm", title, said)),
             told=self._told,
             launcher=Launcher(self.journal, semaphore, time.time, self._follower.look_now),
             journal=self.journal,
@@ -197,8 +202,11 @@ class App:
         )
 
     def _told(self, outcome: Outcome) -> None:
-        """What came of reading a settings file goes to the admins; the watch never waits for a full inbox for long."""
-        notice = describe(outcome)
+        """What came of reading a settings file goes to the admins."""
+        self._tell(describe(outcome))
+
+    def _tell(self, notice: FileNotice) -> None:
+        """To the admins, through the inbox; nobody waits for a full one for long."""
         try:
             self._inbox.put(notice, timeout=TELL_SECONDS)
         except queue.Full:

@@ -15,6 +15,9 @@ class Kind(StrEnum):
     REACTION = "reaction"  # a yes or no reaction on some message
     CLEAR = "clear"  # a command in clear text in an encrypted room: refused with a sentence
     FORGED = "forged"  # decrypted with a key that does not belong to its sender
+    SAID = "said"  # words said to an open question that wants more than yes or no
+    WITHDRAWN = "withdrawn"  # the command behind an open question was deleted
+    EDITED = "edited"  # the command behind an open question was changed; `text` is the new one, empty for none
     LONG = "long"  # a first line longer than any command: refused, never cut
     UNREADABLE = "unreadable"  # could not be decrypted: the person is asked to send it again
 
@@ -46,6 +49,14 @@ class TaskSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputDue:
+    """The first output of a task is to be held against what was asked for."""
+
+    follow_id: int
+    task_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileNotice:
     """Something the admins should know, mostly what came of a saved settings file, in lines for the admin room.
 
@@ -71,7 +82,7 @@ class Stop:
     """End of a queue: the thread that takes this out ends."""
 
 
-InboxItem = Incoming | TaskSeen | FileNotice | LaneFree | Stop
+InboxItem = Incoming | TaskSeen | OutputDue | FileNotice | LaneFree | Stop
 
 
 @dataclass(frozen=True, slots=True)

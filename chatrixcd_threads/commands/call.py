@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from chatrixcd_threads.events import RoomInfo, RoomOutcome
@@ -43,6 +43,8 @@ class Tools:
     semaphore: Semaphore
     files: Callable[[], Mapping[str, File]]
     """The hot files by their short names."""
+    alarm: Callable[[str, tuple[str, ...]], None]
+    """Tells the admins a title and lines about something that must not wait."""
     told: Callable[[Outcome], None]
     """Tells the admins what came of reading a settings file."""
     launcher: Launcher
@@ -59,7 +61,7 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One use of a command."""
+    """One use of a command: values by name, options by name with all that was given, `name=value` pairs, words after --."""
 
     event_id: str
     room_id: str
@@ -67,6 +69,9 @@ class Call:
     thread: str | None
     values: dict[str, str]
     tools: Tools
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pairs: tuple[tuple[str, str], ...] = ()
+    raw: tuple[str, ...] = ()
 
     @property
     def slot(self) -> str:

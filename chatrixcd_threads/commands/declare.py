@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from chatrixcd_threads.errors import UsageError
@@ -27,16 +30,28 @@ class Reply:
     greet: bool = False
 
 
+class Wants(StrEnum):
+    """What counts as the answer to a question."""
+
+    YES = "yes"  # a word or a reaction
+    NAME = "name"  # what stands in the payload as `name`, typed as it stands
+    VALUE = "value"  # any words; the command's `said` function takes them
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question that waits for a yes; `payload` (plain JSON values) is handed to the command's `confirmed` function."""
+    """A question; `payload` (plain JSON values) is handed on to the command's `confirmed` or `said` function."""
 
     text: Text
     payload: Mapping[str, object]
+    wants: Wants = Wants.YES
 
+
+_PAIR = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*=")
 
 Answer = Reply | Ask
-Confirmed = Callable[["Call", Mapping[str, object]], Reply]
+Confirmed = Callable[["Call", Mapping[str, object]], Answer]
+Told = Callable[["Call", Mapping[str, object], str], Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +73,47 @@ class Arg:
         return shown if self.required else f"[{shown}]"
 
 
+@dataclass(frozen=True, slots=True)
+class Opt:
+    """One option, `--name`. Without `value` it is a switch.
+
+    `many` holds a list, split at commas; it may be given more than once, as may `repeated`, whose values stay whole.
+    """
+
+    name: str
+    help: str
+    value: str = ""  # what stands for the value in the usage line
+    many: bool = False
+    repeated: bool = False
+    maybe: bool = False  # the value may be left out: `--debug` or `--debug=3`
+
+    @property
+    def usage(self) -> str:
+        """As it stands in a usage line."""
+        shown = f"[={self.value}]" if self.maybe else f" {self.value}" if self.value else ""
+        return f"[--{self.name}{shown}]"
+
+
+Options = Mapping[str, tuple[str, ...]]
+"""Options by name: every value that was given; a switch has an empty one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What was typed, by the names of the declaration. `pairs` are the `name=value` words, `raw` is what stood after --."""
+
+    values: dict[str, str]
+    options: Options
+    pairs: tuple[tuple[str, str], ...] = ()
+    raw: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Command:
-    """A declared command. `rights` gives another right when the first argument is a certain word."""
+    """A declared command. `rights` gives another right when the first argument is a certain word.
+
+    With `pairs` words like `name=value` are kept apart, with `raw` everything after `--` is.
+    """
 
     name: str
     summary: str
@@ -71,7 +124,16 @@ class Command:
     hidden: bool
     deed: str
     run: Callable[[Call], Answer]
+    options: tuple[Opt, ...] = ()
+    pairs: bool = False
+    raw: bool = False
     on_yes: Confirmed | None = None
+    on_words: Told | None = None
+
+    def said(self, function: Told) -> Told:
+        """Decorator: what happens with words that were said to a question of this command."""
+        self.on_words = function
+        return function
 
     def confirmed(self, function: Confirmed) -> Confirmed:
         """Decorator: what happens after the question of this command was answered with yes."""
@@ -81,7 +143,10 @@ class Command:
     @property
     def usage(self) -> str:
         """The usage line without the prefix."""
-        return " ".join([self.name, *(arg.usage for arg in self.args)])
+        more = ["[NAME=VALUE]…"] if self.pairs else []
+        more += [opt.usage for opt in self.options]
+        more += ["[-- ARGUMENTS]"] if self.raw else []
+        return " ".join([self.name, *(arg.usage for arg in self.args), *more])
 
     def right_for(self, values: Mapping[str, str]) -> Right:
         """The right that this use of the command needs."""
@@ -89,10 +154,15 @@ class Command:
         return self.rights.get(first, self.right)
 
     def bind(self, given: Iterable[str], prefix: str) -> dict[str, str]:
-        """Words to named values. Anything unknown raises UsageError: nothing is guessed, nothing is dropped."""
+        """Words to named values, for a command without options."""
+        return self.understand(given, prefix).values
+
+    def understand(self, given: Iterable[str], prefix: str) -> Bound:
+        """Words to named values and options. Anything unknown raises UsageError: nothing is guessed, nothing is dropped."""
         left = list(given)
         own = next((number for number, arg in enumerate(self.args) if arg.verbatim), None)
-        self._refuse_flags(left[:own], prefix)
+        taken = _Options(self, prefix)
+        left = taken.take(left[:own]) + (left[own:] if own is not None else [])
         values: dict[str, str] = {}
         for arg in self.args:
             if not left:
@@ -104,14 +174,7 @@ class Command:
             values[arg.name] = self._chosen(arg, word, prefix)
         if left:
             raise UsageError(f"I did nothing: I do not know what to do with “{left[0]}”. Usage: {prefix} {self.usage}")
-        return values
-
-    def _refuse_flags(self, given: list[str], prefix: str) -> None:
-        for word in given:
-            if word.startswith("-") and not word.lstrip("-").isdigit():
-                raise UsageError(
-                    f"I did nothing: {self.name} has no option “{word.partition('=')[0]}”. Usage: {prefix} {self.usage}"
-                )
+        return Bound(values, {name: tuple(given) for name, given in taken.found.items()}, tuple(taken.pairs), taken.raw)
 
     def _chosen(self, arg: Arg, word: str, prefix: str) -> str:
         if not arg.choices:
@@ -125,6 +188,59 @@ class Command:
         raise UsageError(f"I did nothing: I do not know “{word}”.{hint} Usage: {prefix} {self.usage}")
 
 
+class _Options:
+    """One reading of a command's options; what is no option is left over in its order."""
+
+    def __init__(self, command: Command, prefix: str) -> None:
+        self._command, self._prefix = command, prefix
+        self._known = {opt.name: opt for opt in command.options}
+        self.found: dict[str, list[str]] = {}
+        self.pairs: list[tuple[str, str]] = []
+        self.raw: tuple[str, ...] = ()
+
+    def take(self, given: list[str]) -> list[str]:
+        left: list[str] = []
+        words = deque(given)
+        while words:
+            word = words.popleft()
+            if word == "--" and self._command.raw:
+                self.raw = tuple(words)
+                return left
+            if word.startswith("-") and not word.lstrip("-").isdigit():
+                self._option(word, words)
+            elif self._command.pairs and _PAIR.match(word):
+                name, _, value = word.partition("=")
+                self.pairs.append((name, value))
+            else:
+                left.append(word)
+        return left
+
+    def _option(self, word: str, words: deque[str]) -> None:
+        typed, equals, value = word.partition("=")
+        opt = self._known.get(typed[2:]) if typed.startswith("--") else None
+        if opt is None:
+            near = nearest(typed.lstrip("-"), self._known)
+            hint = f" Did you mean “--{near}”?" if near else ""
+            raise self._wrong(f"{self._command.name} has no option “{typed}”.{hint}")
+        if not opt.value and equals:
+            raise self._wrong(f"“{typed}” takes no value.")
+        if opt.value and not equals and not opt.maybe:
+            if not words or words[0].startswith("--"):
+                raise self._wrong(f"“{typed}” needs a value ({opt.value}).")
+            value = words.popleft()
+        if opt.value and not value.strip() and not opt.maybe:
+            raise self._wrong(f"“{typed}” needs a value ({opt.value}), and got an empty one.")
+        if opt.name in self.found and not (opt.many or opt.repeated):
+            raise self._wrong(f"“{typed}” is there twice.")
+        parts = [part.strip() for part in value.split(",")] if opt.many else [value]
+        if opt.many and not all(parts):  # a comma too many: an empty entry means something else to the server
+            raise self._wrong(f"“{word}” has an empty entry.")
+        self.found.setdefault(opt.name, []).extend(parts)
+
+    def _wrong(self, what: str) -> UsageError:
+        return UsageError(f"I did nothing: {what} Usage: {self._prefix} {self._command.usage}")
+
+
 def command(
     name: str,
     summary: str,
@@ -135,12 +251,16 @@ def command(
     rights: Mapping[str, Right] | None = None,
     hidden: bool = False,
     deed: str = "",
+    options: tuple[Opt, ...] = (),
+    pairs: bool = False,
+    raw: bool = False,
 ) -> Callable[[Callable[[Call], Answer]], Command]:
     """Declares the decorated function as a command. `deed` completes the sentence “you may not …”."""
 
     def declare(function: Callable[[Call], Answer]) -> Command:
+        said = deed or f"use {name}"
         return Command(
-            name, summary, example or name, right, args, rights or {}, hidden, deed or f"use {name}", function
+            name, summary, example or name, right, args, rights or {}, hidden, said, function, options, pairs, raw
         )
 
     return declare

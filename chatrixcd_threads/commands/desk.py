@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
 import humanize
 
 from chatrixcd_threads.commands.call import Call, Tools, answer_slot
-from chatrixcd_threads.commands.declare import Ask, Command, Reply
+from chatrixcd_threads.commands.declare import Ask, Command, Reply, Wants
 from chatrixcd_threads.commands.notices import ANY_ADMIN
-from chatrixcd_threads.commands.parse import words
+from chatrixcd_threads.commands.parse import verdict_of_word, words
 from chatrixcd_threads.commands.phrases import phrase
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.registry import commands, find
@@ -25,12 +27,14 @@ from chatrixcd_threads.events import Incoming, Kind
 from chatrixcd_threads.journal import inbox, outbox, questions
 from chatrixcd_threads.journal.questions import Question
 from chatrixcd_threads.settings.tones import tone_of
-from chatrixcd_threads.text.markup import Text, lines, person, text
+from chatrixcd_threads.text.markup import Text, code, lines, person, text
 from chatrixcd_threads.threads.diagnose import new_code
 
 log = logging.getLogger("chatrixcd.desk")
 
 Effect = Callable[[sqlite3.Connection], None]
+
+GIVE_UP: Final = frozenset({"cancel", "abort"})  # ends a question that wants a value, where “no” may be the value
 
 CLEAR_SENTENCE = (
     "🔓 I did nothing: your command was sent in clear text in an encrypted room, where anybody on the way could have changed it. "
@@ -69,6 +73,10 @@ class Desk:
                 effects = self._command(event, tools)
             case Kind.ANSWER | Kind.REACTION:
                 effects = self._verdict(event, tools)
+            case Kind.SAID:
+                effects = self._words(event, tools)
+            case Kind.WITHDRAWN | Kind.EDITED:
+                effects = self._withdrawn(event, tools)
             case Kind.CLEAR:
                 effects = [self._says(event, text(CLEAR_SENTENCE))]
             case Kind.LONG:
@@ -144,9 +152,10 @@ class Desk:
         expanded = tools.aliases.expand(event.text, commands())
         given = words(event.text if expanded is None else expanded) or ["help"]
         command = find(given[0], prefix)
-        values = command.bind(given[1:], prefix)
-        tools.access.check(event.sender, command.right_for(values), command.deed)
-        return command, Call(event.event_id, event.room_id, event.sender, event.thread, values, tools)
+        bound = command.understand(given[1:], prefix)
+        tools.access.check(event.sender, command.right_for(bound.values), command.deed)
+        where = (event.event_id, event.room_id, event.sender, event.thread)
+        return command, Call(*where, bound.values, tools, bound.options, bound.pairs, bound.raw)
 
     def _verdict(self, event: Incoming, tools: Tools) -> list[Effect]:
         question = self._question_of(event, tools)
@@ -158,7 +167,95 @@ class Desk:
             return []
         if event.text == "no":
             return [lambda tx: self._refused(tx, question, event.sender, tools)]
+        if question.wants != Wants.YES:
+            return [self._nudges(event, question, wanted_words(question))]
         return self._confirmed(event, question, tools)
+
+    def _words(self, event: Incoming, tools: Tools) -> list[Effect]:
+        """Words to a question that wants more than a yes: the name that confirms it, or a value."""
+        question = self._question_of(event, tools)
+        if question is None or question.state != "open" or question.asker != event.sender:
+            return []
+        if verdict_of_word(event.text) == "no" and (question.wants == Wants.NAME or event.text.casefold() in GIVE_UP):
+            return [lambda tx: self._refused(tx, question, event.sender, tools)]
+        if question.wants == Wants.NAME:
+            if event.text.strip() == str(question.payload.get("name", "")):
+                return self._confirmed(event, question, tools)
+            return [self._nudges(event, question, wanted_words(question))]
+        command = commands()[question.action]
+        call = Call(question.command_event, question.room_id, event.sender, question.thread, {}, tools)
+        assert command.on_words is not None
+        try:
+            tools.access.check(event.sender, command.right_for({}), command.deed)
+            answer = command.on_words(call, question.payload, event.text)
+        except UserError as error:
+            answer = Reply(refusal(error, event, tools))
+        if isinstance(answer, Ask):
+            return [self._asks_on(question, answer, tools)]
+        return [lambda tx: self._settled(tx, question, event), self._replies(place_of(question), answer)]
+
+    def _withdrawn(self, event: Incoming, tools: Tools) -> list[Effect]:
+        """The command behind an open question was deleted or changed: the question goes with it, and is asked anew."""
+        question = questions.of_command(tools.journal.read(), event.target or "", event.sender)
+        if question is None:
+            return []
+        edited = event.kind is Kind.EDITED and bool(event.text)
+        why = "changed" if event.kind is Kind.EDITED else "deleted"
+        summary = str(question.payload.get("summary", ""))
+
+        def withdraw(tx: sqlite3.Connection) -> None:
+            if questions.settle(tx, question.id, "withdrawn", event.event_id):
+                more = " I ask about the new one below." if edited else ""
+                said = f"✖ Withdrawn: {summary}. You {why} the command, so nothing was done.{more}"
+                self._edit_question(tx, question, text(said))
+
+        return [
+            withdraw,
+            *(self._command(replace(event, kind=Kind.COMMAND, thread=question.thread), tools) if edited else []),
+        ]
+
+    def _settled(self, tx: sqlite3.Connection, question: Question, event: Incoming) -> None:
+        questions.settle(tx, question.id, "done", event.event_id)
+
+    def _asks_on(self, question: Question, asked: Ask, tools: Tools) -> Effect:
+        """The next step: in the same message while it wants values, else as a question of its own that can be reacted to."""
+        seconds = tools.settings.bot.question_seconds
+        shown = lines(asked.text, how_to_answer(asked, question.asker, seconds))
+        until = tools.now() + seconds
+
+        def same(tx: sqlite3.Connection) -> None:
+            if questions.go_on(tx, question.id, asked.payload, until):
+                self._edit_question(tx, question, shown)
+
+        def another(tx: sqlite3.Connection) -> None:
+            slot = f"{question.slot}+"
+            questions.settle(tx, question.id, "done")
+            questions.ask(
+                tx,
+                slot=slot,
+                room_id=question.room_id,
+                thread=question.thread,
+                asker=question.asker,
+                action=question.action,
+                payload=asked.payload,
+                command_event=question.command_event,
+                now=tools.now(),
+                seconds=seconds,
+                wants=asked.wants,
+            )
+            self._edit_question(tx, question, text(f"✔ {question.payload.get('summary', '')}: go on below."))
+            self._poster.post(tx, replace_slot(place_of(question), slot), shown)
+
+        return same if asked.wants == question.wants == Wants.VALUE else another
+
+    def _nudges(self, event: Incoming, question: Question, sentence: str) -> Effect:
+        """Told once for each question how it can be answered."""
+
+        def nudge(tx: sqlite3.Connection) -> None:
+            if questions.nudge(tx, question.id):
+                self._says(event, text(sentence))(tx)
+
+        return nudge
 
     def _question_of(self, event: Incoming, tools: Tools) -> Question | None:
         read = tools.journal.read()
@@ -181,11 +278,7 @@ class Desk:
         if not open_ones:
             return []
 
-        def nudge(tx: sqlite3.Connection) -> None:
-            if questions.nudge(tx, open_ones[0].id):
-                self._says(event, text(NUDGE_SENTENCE))(tx)
-
-        return [nudge]
+        return [self._nudges(event, open_ones[0], NUDGE_SENTENCE)]
 
     def _refused(self, tx: sqlite3.Connection, question: Question, sender: str, tools: Tools) -> None:
         if questions.settle(tx, question.id, "no"):
@@ -213,10 +306,12 @@ class Desk:
         assert command.on_yes is not None
         try:
             tools.access.check(event.sender, command.right_for({}), command.deed)
-            reply = command.on_yes(call, question.payload)
+            answer = command.on_yes(call, question.payload)
         except UserError as error:
-            reply = Reply(refusal(error, event, tools))
-        return [self._replies(where, reply)]
+            answer = Reply(refusal(error, event, tools))
+        if isinstance(answer, Ask):
+            return [self._asks_on(question, answer, tools)]
+        return [self._replies(where, answer)]
 
     def _edit_question(self, tx: sqlite3.Connection, question: Question, value: Text) -> None:
         self._poster.post(tx, place_of(question), value)
@@ -231,9 +326,7 @@ class Desk:
 
     def _asks(self, event: Incoming, command: Command, asked: Ask, tools: Tools) -> Effect:
         seconds = tools.settings.bot.question_seconds
-        how = text(
-            f"👍 or “yes” does it, 👎 or “no” does not. Only {event.sender} can answer, within {minutes(seconds)}."
-        )
+        how = how_to_answer(asked, event.sender, seconds)
 
         def ask(tx: sqlite3.Connection) -> None:
             questions.ask(
@@ -247,6 +340,7 @@ class Desk:
                 command_event=event.event_id,
                 now=tools.now(),
                 seconds=seconds,
+                wants=asked.wants,
             )
             self._says(event, lines(asked.text, how))(tx)
 
@@ -266,6 +360,31 @@ def place_of(question: Question) -> Where:
     """Where a question's message is. A question that no command asked (about a settings file) replies to nothing."""
     replied = question.command_event if question.command_event != question.slot else None
     return Where(question.slot, question.room_id, question.thread, replied)
+
+
+def replace_slot(where: Where, slot: str) -> Where:
+    """The same place for another message."""
+    return replace(where, slot=slot)
+
+
+def how_to_answer(asked: Ask, asker: str, seconds: float) -> Text:
+    """The last line of every question."""
+    who = f"Only {asker} can answer, within {minutes(seconds)}."
+    match asked.wants:
+        case Wants.NAME:
+            name = code(asked.payload.get("name", ""))
+            return text("To do it, reply to this message with ") + name + f". 👎 or “no” does not. {who}"
+        case Wants.VALUE:
+            return text(f"Reply to this message, or say it in this thread. 👎 or “cancel” gives up. {who}")
+        case _:
+            return text(f"👍 or “yes” does it, 👎 or “no” does not. {who}")
+
+
+def wanted_words(question: Question) -> str:
+    """What to say to a question that a yes cannot answer."""
+    if question.wants == Wants.NAME:
+        return f"This one needs more than a yes: reply to my question with “{question.payload.get('name', '')}”."
+    return "I need a value there, not a yes: reply to my question with it."
 
 
 def marked(symbol: str, sentence: Text) -> Text:

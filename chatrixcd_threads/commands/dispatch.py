@@ -13,7 +13,8 @@ from contextlib import suppress
 from chatrixcd_threads.commands.desk import Desk
 from chatrixcd_threads.commands.notices import Notices
 from chatrixcd_threads.commands.reports import Reporter
-from chatrixcd_threads.events import FileNotice, InboxItem, Incoming, LaneFree, Stop, TaskSeen
+from chatrixcd_threads.commands.witness import Witness
+from chatrixcd_threads.events import FileNotice, InboxItem, Incoming, LaneFree, OutputDue, Stop, TaskSeen
 from chatrixcd_threads.journal import inbox, questions
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.semaphore.errors import SemaphoreError
@@ -43,11 +44,12 @@ class Dispatch(Service):
         desk: Desk,
         reporter: Reporter,
         notices: Notices,
+        witness: Witness,
         report_again: Callable[[int], None],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._queue, self._journal, self._lanes = inbox_queue, journal, lanes
-        self._desk, self._reporter, self._notices = desk, reporter, notices
+        self._desk, self._reporter, self._notices, self._witness = desk, reporter, notices, witness
         self._report_again, self._now = report_again, now
         self._left: dict[tuple[str, str], int] = {}  # lane -> the last seq that was handed to it before it was full
         self._handed = 0  # the last seq that came by; all events up to it were handed over or are in `_left`
@@ -81,6 +83,8 @@ class Dispatch(Service):
             level = logging.WARNING if isinstance(error, SemaphoreError) else logging.ERROR
             log.log(level, "the report of task %d is tried again", job.about.task_id, exc_info=error)
             self._report_again(job.about.follow_id)
+        elif isinstance(job.about, OutputDue) and isinstance(error, SemaphoreError):
+            log.warning("the output of task %d is read again later: %s", job.about.task_id, error.kind)
         else:
             log.error("%s failed", job.name, exc_info=error)
 
@@ -115,6 +119,10 @@ class Dispatch(Service):
                         item,
                     )
                 ) or self._report_again(item.follow_id)
+            case OutputDue():
+                name = f"output of task {item.task_id}"
+                if not self._lanes.busy(("output", item.follow_id)):  # a slow reading is not followed by another
+                    self._lanes.submit(Job(("output", item.follow_id), name, lambda: self._witness.look(item), item))
             case FileNotice():
                 self._lanes.submit(
                     Job(("files", item.file), f"notice of {item.file}", lambda: self._notices.tell(item), item)

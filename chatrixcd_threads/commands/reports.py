@@ -9,6 +9,7 @@ from collections.abc import Callable
 from chatrixcd_threads.commands.call import Tools, command_of
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.show import duration, status
+from chatrixcd_threads.commands.witness import evidence
 from chatrixcd_threads.events import TaskSeen
 from chatrixcd_threads.journal import inbox, launches
 from chatrixcd_threads.journal.launches import Follow
@@ -97,11 +98,11 @@ class Reporter:
             return lines(self._stopped(follow, task), whose if follow.stopper != follow.person else "", HOSTS_GO_ON)
         head = named(follow) + ": " + status(task.status)
         if task.status == "success":
-            return lines(head, whose)
+            return lines(head, whose, self._evidence(follow, tools))
         if task.status != "error":
-            return lines(
-                head, whose, "Somebody stopped it in Semaphore." if task.status == "stopped" else odd_end(task)
-            )
+            stopped = "I stopped it." if follow.evidence.startswith("⛔") else "Somebody stopped it in Semaphore."
+            said = stopped if task.status == "stopped" else odd_end(task)
+            return lines(head, whose, said, follow.evidence)
         try:
             records, settled = self._output(follow, tools)
         except SemaphoreError as error:  # the task itself could be read: how it ended is worth more than its last lines
@@ -111,8 +112,21 @@ class Reporter:
         ]
         shown = pre("\n".join(row[:WIDEST] for row in last)) if last else text("Semaphore has no output of it.")
         return lines(
-            head, whose, text("Its last lines:") + shown if last else shown, *self._doubts(task, follow, tools, settled)
+            head,
+            whose,
+            evidence(follow, records),
+            text("Its last lines:") + shown if last else shown,
+            *self._doubts(task, follow, tools, settled),
         )
+
+    def _evidence(self, follow: Follow, tools: Tools) -> Text:
+        """What the whole output says about what was asked, for a task that needs no last lines."""
+        if not follow.expected:
+            return Text()
+        try:
+            return evidence(follow, self._output(follow, tools)[0])
+        except SemaphoreError as error:
+            return text(f"Not confirmed by the log, which I could not read: {error.sentence}")
 
     def _stopped(self, follow: Follow, task: Task) -> Text:
         by = text(" (stopped by ") + person(follow.stopper or "") + ")"

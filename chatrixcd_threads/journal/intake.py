@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from chatrixcd_threads.events import Incoming, Kind
 from chatrixcd_threads.journal import inbox, outbox, questions
@@ -32,7 +33,18 @@ class Chatter:
     sender: str
 
 
-Heard = Incoming | Echo | Chatter
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Words in reply to something or in a thread. Kept only when an open question waits for them; else they are chatter.
+
+    `verdict` is the same as a yes or no, when it is one.
+    """
+
+    words: Incoming
+    verdict: Incoming | None
+
+
+Heard = Incoming | Echo | Chatter | Said
 
 
 def commit(tx: sqlite3.Connection, heard: Sequence[Heard], key: str, token: str) -> list[Incoming]:
@@ -40,18 +52,35 @@ def commit(tx: sqlite3.Connection, heard: Sequence[Heard], key: str, token: str)
     journal = get_meta(tx, "journal") or ""
     fresh: list[Incoming] = []
     for item in heard:
+        if isinstance(item, Said):
+            item = _taken(tx, item)
         if isinstance(item, Echo):
             outbox.echoed(tx, item.event_id, outbox.row_of_txn(journal, item.txn) if item.txn else None)
         elif isinstance(item, Chatter):
             questions.chattered(tx, item.room_id, item.sender)
         elif _concerns_us(tx, item):
-            if item.kind is not Kind.REACTION and item.kind is not Kind.ANSWER:
+            if item.kind not in _ANSWERS:
                 questions.chattered(tx, item.room_id, item.sender)
             fresh += inbox.accept(tx, [item])
         elif item.kind is Kind.ANSWER:
             questions.chattered(tx, item.room_id, item.sender)
     set_meta(tx, key, token)
     return fresh
+
+
+_ANSWERS: Final = frozenset({Kind.REACTION, Kind.ANSWER, Kind.SAID, Kind.WITHDRAWN, Kind.EDITED})
+
+
+def _taken(tx: sqlite3.Connection, said: Said) -> Incoming | Chatter:
+    """As what the words count: an answer, a yes or no, or nothing."""
+    words = said.words
+    related = [each for each in (words.target, words.thread) if each is not None]
+    for each in related:
+        question = questions.by_event(tx, each) or questions.by_command(tx, each, words.sender)
+        mine = question is not None and question.asker == words.sender and question.state == "open"
+        if question is not None and mine and question.wants != "yes":
+            return words
+    return said.verdict or Chatter(words.room_id, words.sender)
 
 
 def _concerns_us(tx: sqlite3.Connection, item: Incoming) -> bool:
@@ -73,6 +102,10 @@ def _concerns_us(tx: sqlite3.Connection, item: Incoming) -> bool:
             # A bare word: in the room itself, to nobody in particular.
             open_ones = questions.open_for(tx, item.room_id, item.sender) if not related else []
             return any(outbox.in_sight(tx, question.slot) for question in open_ones)
+        case Kind.SAID:
+            return True  # it was taken for an answer above
+        case Kind.WITHDRAWN | Kind.EDITED:
+            return item.target is not None and questions.of_command(tx, item.target, item.sender) is not None
 
 
 def _is_open(question: questions.Question | None) -> bool:

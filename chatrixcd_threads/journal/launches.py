@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A confirmed launch. States: confirmed, sending, started, failed, doubt."""
+    """A confirmed launch. States: confirmed, sending, started, failed, doubt, mismatch.
+
+    `looked` says what a doubt rests on; `expected` (JSON) is what the output must show.
+    """
 
     id: int
     token: str
@@ -25,11 +28,17 @@ class Launch:
     state: str
     task_id: int | None
     changed_at: float
+    looked: str = ""
+    expected: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """A task whose end a room will be told. `stopper` is who asked to stop it."""
+    """A task whose end a room will be told. `stopper` is who asked to stop it.
+
+    `expected` (JSON, or empty) is what its output must show, `evidence` what was made of that; `judged` is true when
+    nothing more can come of it.
+    """
 
     id: int
     project_id: int
@@ -43,6 +52,9 @@ class Follow:
     stopper: str | None
     stop_slot: str | None
     done: bool
+    expected: str = ""
+    evidence: str = ""
+    judged: bool = False
 
 
 def _launch(row: sqlite3.Row) -> Launch:
@@ -50,7 +62,7 @@ def _launch(row: sqlite3.Row) -> Launch:
 
 
 def _follow(row: sqlite3.Row) -> Follow:
-    return Follow(**{**dict(row), "done": bool(row["done"])})
+    return Follow(**{**dict(row), "done": bool(row["done"]), "judged": bool(row["judged"])})
 
 
 def confirm(
@@ -66,12 +78,13 @@ def confirm(
     template_name: str,
     body: Mapping[str, object],
     now: float,
+    expected: str = "",
 ) -> None:
     """Records a confirmed launch. The token is unique: confirming the same question twice is confirming once."""
     tx.execute(
         "INSERT OR IGNORE INTO launches (token, slot, room_id, thread, sender, project_id, template_id, template_name, body,"
-        " state, changed_at) VALUES (?,?,?,?,?,?,?,?,?,'confirmed',?)",
-        (token, slot, room_id, thread, sender, project_id, template_id, template_name, json.dumps(body), now),
+        " state, changed_at, expected) VALUES (?,?,?,?,?,?,?,?,?,'confirmed',?,?)",
+        (token, slot, room_id, thread, sender, project_id, template_id, template_name, json.dumps(body), now, expected),
     )
 
 
@@ -87,20 +100,51 @@ def unsettled(connection: sqlite3.Connection) -> list[Launch]:
     return [_launch(row) for row in rows]
 
 
-def move(tx: sqlite3.Connection, launch_id: int, state: str, now: float, task_id: int | None = None) -> None:
-    """Records the next state of a launch, and its task once it is known."""
+def move(
+    tx: sqlite3.Connection, launch_id: int, state: str, now: float, task_id: int | None = None, looked: str = ""
+) -> None:
+    """Records the next state of a launch, its task once it is known, and what was looked at in vain."""
     tx.execute(
-        "UPDATE launches SET state = ?, changed_at = ?, task_id = coalesce(?, task_id) WHERE id = ?",
+        "UPDATE launches SET state = ?, changed_at = ?, task_id = coalesce(?, task_id), looked = ? WHERE id = ?",
+        (state, now, task_id, looked, launch_id),
+    )
+
+
+def resolve(tx: sqlite3.Connection, launch_id: int, state: str, now: float, task_id: int | None = None) -> bool:
+    """Somebody has found out what became of a launch in doubt. False when it is not in doubt any more."""
+    changed = tx.execute(
+        "UPDATE launches SET state = ?, changed_at = ?, task_id = coalesce(?, task_id) WHERE id = ? AND state = 'doubt'",
         (state, now, task_id, launch_id),
     )
+    return changed.rowcount == 1
 
 
-def follow(tx: sqlite3.Connection, launch: Launch, task_id: int) -> None:
-    """The room of a launch will be told how its task ends."""
+def follow(tx: sqlite3.Connection, launch: Launch, task_id: int, against: str = "") -> None:
+    """The room of a launch will be told how its task ends. `against`: it is known already not to be what was asked for."""
     tx.execute(
-        "INSERT OR IGNORE INTO follows (project_id, task_id, template_name, room_id, thread, person, slot) VALUES (?,?,?,?,?,?,?)",
-        (launch.project_id, task_id, launch.template_name, launch.room_id, launch.thread, launch.sender, launch.slot),
+        "INSERT OR IGNORE INTO follows (project_id, task_id, template_name, room_id, thread, person, slot, expected,"
+        " evidence, judged) VALUES (?,?,?,?,?,?,?,?,?,?)",
+        (
+            *(launch.project_id, task_id, launch.template_name, launch.room_id, launch.thread, launch.sender),
+            *(launch.slot, launch.expected, against, bool(against) or not launch.expected),
+        ),
     )
+
+
+def judged(tx: sqlite3.Connection, follow_id: int, evidence: str, *, settled: bool) -> bool:
+    """Records what the output says about what was asked. False when that was settled before."""
+    changed = tx.execute(
+        "UPDATE follows SET evidence = ?, judged = ? WHERE id = ? AND judged = 0", (evidence, settled, follow_id)
+    )
+    return changed.rowcount == 1
+
+
+def by_task(connection: sqlite3.Connection, project_id: int, task_id: int) -> Launch | None:
+    """The launch that started this task."""
+    row = connection.execute(
+        "SELECT * FROM launches WHERE task_id = ? AND project_id = ? ORDER BY id DESC LIMIT 1", (task_id, project_id)
+    ).fetchone()
+    return None if row is None else _launch(row)
 
 
 def follow_stop(

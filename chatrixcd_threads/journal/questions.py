@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """An asked question. `action` names the declared command that goes on with `payload` after a yes."""
+    """An asked question. `action` names the declared command that goes on with `payload` after the answer.
+
+    `wants` is what counts as an answer: `yes` (a word or a reaction), `name` (typed as it stands), or `value`.
+    """
 
     id: int
     slot: str
@@ -26,6 +29,7 @@ class Question:
     chatter: bool
     nudged: bool
     settled_by: str
+    wants: str = "yes"
 
 
 def _question(row: sqlite3.Row) -> Question:
@@ -47,12 +51,13 @@ def ask(
     command_event: str,
     now: float,
     seconds: float,
+    wants: str = "yes",
 ) -> None:
     """Opens a question whose message is the outbox slot `slot`. Asking twice for the same slot is asking once."""
     tx.execute(
-        "INSERT OR IGNORE INTO questions (slot, room_id, thread, asker, action, payload, command_event, asked_at, expires_at)"
-        " VALUES (?,?,?,?,?,?,?,?,?)",
-        (slot, room_id, thread, asker, action, json.dumps(payload), command_event, now, now + seconds),
+        "INSERT OR IGNORE INTO questions (slot, room_id, thread, asker, action, payload, command_event, asked_at, expires_at,"
+        " wants) VALUES (?,?,?,?,?,?,?,?,?,?)",
+        (slot, room_id, thread, asker, action, json.dumps(payload), command_event, now, now + seconds, wants),
     )
 
 
@@ -74,6 +79,15 @@ def by_command(connection: sqlite3.Connection, event_id: str, asker: str) -> Que
     return None if row is None else _question(row)
 
 
+def of_command(connection: sqlite3.Connection, event_id: str, asker: str) -> Question | None:
+    """The open question that was asked about the command with this event id."""
+    row = connection.execute(
+        "SELECT * FROM questions WHERE state = 'open' AND command_event = ? AND asker = ? ORDER BY id DESC LIMIT 1",
+        (event_id, asker),
+    ).fetchone()
+    return None if row is None else _question(row)
+
+
 def open_for(connection: sqlite3.Connection, room_id: str, asker: str) -> list[Question]:
     """The open questions of one person in one room, newest first."""
     rows = connection.execute(
@@ -86,6 +100,12 @@ def all_open(connection: sqlite3.Connection) -> list[Question]:
     """Every open question, the next to expire first."""
     rows = connection.execute("SELECT * FROM questions WHERE state = 'open' ORDER BY expires_at").fetchall()
     return [_question(row) for row in rows]
+
+
+def get(connection: sqlite3.Connection, question_id: int) -> Question | None:
+    """The question with this number."""
+    row = connection.execute("SELECT * FROM questions WHERE id = ?", (question_id,)).fetchone()
+    return None if row is None else _question(row)
 
 
 def settled_by(connection: sqlite3.Connection, question_id: int, state: str, event_id: str) -> bool:
@@ -106,6 +126,15 @@ def settle(tx: sqlite3.Connection, question_id: int, state: str, by: str = "") -
     """Moves an open question to `yes`, `no`, `expired` or `withdrawn`, by an event. False when it was not open any more."""
     changed = tx.execute(
         "UPDATE questions SET state = ?, settled_by = ? WHERE id = ? AND state = 'open'", (state, by, question_id)
+    )
+    return changed.rowcount == 1
+
+
+def go_on(tx: sqlite3.Connection, question_id: int, payload: Mapping[str, object], expires_at: float) -> bool:
+    """The next step of a question in several: same message, other payload. False when it was not open any more."""
+    changed = tx.execute(
+        "UPDATE questions SET payload = ?, expires_at = ? WHERE id = ? AND state = 'open'",
+        (json.dumps(payload), expires_at, question_id),
     )
     return changed.rowcount == 1
 

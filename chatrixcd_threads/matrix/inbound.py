@@ -13,7 +13,7 @@ from nio import MegolmEvent
 
 from chatrixcd_threads.commands.parse import command_line, verdict_of_reaction, verdict_of_word, without_quote
 from chatrixcd_threads.events import Incoming, Kind
-from chatrixcd_threads.journal.intake import Chatter, Echo, Heard
+from chatrixcd_threads.journal.intake import Chatter, Echo, Heard, Said
 from chatrixcd_threads.matrix.client import GuardedClient
 
 log = logging.getLogger("chatrixcd.inbound")
@@ -28,9 +28,10 @@ async def heard(client: GuardedClient, room_id: str, events: Iterable[Any], pref
     result: list[Heard] = []
     for event in since_own_join(list(events), client.user_id):
         item = _one(client, room_id, event, prefix, encrypted)
-        if isinstance(item, Incoming) and not await _is_senders_own(client, event):
-            log.warning("%s claims to be from %s, but its key is not; it is refused", item.event_id, item.sender)
-            item = _as(item, Kind.FORGED) if item.kind is Kind.COMMAND else Chatter(room_id, item.sender)
+        told = item.words if isinstance(item, Said) else item
+        if isinstance(told, Incoming) and not await _is_senders_own(client, event):
+            log.warning("%s claims to be from %s, but its key is not; it is refused", told.event_id, told.sender)
+            item = _as(told, Kind.FORGED) if told.kind is Kind.COMMAND else Chatter(room_id, told.sender)
         if item is not None:
             result.append(item)
     return result
@@ -71,9 +72,13 @@ def _one(client: GuardedClient, room_id: str, event: Any, prefix: str, encrypted
     base = Incoming(0, event_id, room_id, sender, Kind.COMMAND, at=at, thread=_thread(relation))
     if kind == "m.reaction":
         return _reaction(base, relation)
-    if kind != "m.room.message" or content.get("msgtype") != "m.text" or relation.get("rel_type") == "m.replace":
+    if kind == "m.room.redaction":
+        return _withdrawn(base, source.get("redacts") or content.get("redacts"))
+    if kind != "m.room.message" or content.get("msgtype") != "m.text":
         return None
     in_clear = encrypted and not getattr(event, "decrypted", False)
+    if relation.get("rel_type") == "m.replace":
+        return None if in_clear else _edited(base, relation, _dict(content.get("m.new_content")), prefix)
     return _message(base, content.get("body"), relation, prefix, in_clear)
 
 
@@ -90,9 +95,12 @@ def _message(base: Incoming, body: object, relation: dict[str, Any], prefix: str
     if line is not None:
         return _as(base, Kind.CLEAR if in_clear else Kind.COMMAND, line)
     verdict = verdict_of_word(words) if len(words) < 100 else None
-    if verdict is None or in_clear:
+    answer = _as(base, Kind.ANSWER, verdict, target) if verdict is not None else None
+    if in_clear or len(words) > LONGEST_COMMAND:
         return Chatter(base.room_id, base.sender)
-    return _as(base, Kind.ANSWER, verdict, target)
+    if target is not None or base.thread is not None:
+        return Said(_as(base, Kind.SAID, words.strip(), target), answer)
+    return answer or Chatter(base.room_id, base.sender)
 
 
 def _reaction(base: Incoming, relation: dict[str, Any]) -> Heard | None:
@@ -100,6 +108,20 @@ def _reaction(base: Incoming, relation: dict[str, Any]) -> Heard | None:
     if verdict is None or not _storable(target) or relation.get("rel_type") != "m.annotation":
         return None
     return _as(base, Kind.REACTION, verdict, target)
+
+
+def _withdrawn(base: Incoming, redacted: object) -> Heard | None:
+    """A deleted message. It counts only when a question about it is open, and only by the person who was asked."""
+    return _as(base, Kind.WITHDRAWN, target=redacted) if _storable(redacted) else None
+
+
+def _edited(base: Incoming, relation: dict[str, Any], content: dict[str, Any], prefix: str) -> Heard | None:
+    """An edit never runs anything: it only withdraws the open question about the message, or has it asked anew."""
+    original, body = relation.get("event_id"), content.get("body")
+    if not _storable(original) or not isinstance(body, str):
+        return None
+    line = command_line(body.encode("utf-8", "replace").decode("utf-8"), prefix)
+    return _as(base, Kind.EDITED, (line or "")[:LONGEST_COMMAND] if line else "", original)
 
 
 def _thread(relation: dict[str, Any]) -> str | None:

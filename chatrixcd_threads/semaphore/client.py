@@ -45,6 +45,7 @@ from chatrixcd_threads.semaphore.errors import (
     Unreachable,
 )
 from chatrixcd_threads.semaphore.models import (
+    Inventory,
     Line,
     Model,
     Project,
@@ -104,6 +105,10 @@ RULES: Final[Mapping[tuple[str, int], Rule]] = {
     ("project", 400): Rule(Missing, "not found (400)", _GONE),
     ("task", 400): Rule(Missing, "not found (400)", _NO_TASK),
     ("task", 404): Rule(Missing, "not found (404)", _NO_TASK),
+    ("decide", 400): Rule(
+        Missing, "Semaphore does not know it as running (400)", "Its server was restarted, or it is over."
+    ),
+    ("decide", 404): Rule(Missing, "not found (404)", _NO_TASK),
     ("start", 400): Rule(Refused, "Semaphore did not accept the request (400)", "No task was made. Check the values."),
     ("start", 404): Rule(Missing, "not found (404)", "The template does not exist in a project of the bot's user."),
     ("start", 500): Rule(
@@ -215,6 +220,14 @@ class Semaphore:
         doing = f"Reading template {template_id} of project {project_id}"
         return self._one(Template, doing, f"/project/{project_id:d}/templates/{template_id:d}", "project")
 
+    def inventories(self, project_id: int) -> list[Inventory]:
+        return self._list(
+            Inventory,
+            f"Reading the inventories of project {project_id}",
+            f"/project/{project_id:d}/inventory",
+            "project",
+        )
+
     # --- tasks
 
     def start(self, project_id: int, body: Mapping[str, object]) -> Task:
@@ -258,6 +271,19 @@ class Semaphore:
         path = f"/project/{project_id:d}/tasks/{task_id:d}/stop"
         data = msgspec.json.encode({"force": force})
         self._ask(Request(doing, path, "task", "POST", data, 204, media=""))
+
+    def confirm(self, project_id: int, task_id: int) -> None:
+        """Lets a plan be applied. Look first: it is obeyed in every state, also after a stop (API.md 5.6)."""
+        self._decide(project_id, task_id, "confirm")
+
+    def reject(self, project_id: int, task_id: int) -> None:
+        """Refuses a plan; from 2.13 on. Look first, as with `confirm`: the last call within 3 s wins."""
+        self._decide(project_id, task_id, "reject")
+
+    def _decide(self, project_id: int, task_id: int, verb: str) -> None:
+        doing = f"{verb.capitalize()}ing task {task_id} of project {project_id}"
+        path = f"/project/{project_id:d}/tasks/{task_id:d}/{verb}"
+        self._ask(Request(doing, path, "decide", "POST", b"{}", 204, media=""))
 
     # --- how a call is made
 

@@ -11,13 +11,13 @@ from typing import Final, TypeVar
 from chatrixcd_threads.errors import NotFound, UsageError
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import Missing
-from chatrixcd_threads.semaphore.models import Project, Template
+from chatrixcd_threads.semaphore.models import Inventory, Project, Template
 
 SHOWN: Final = 10
 _ID: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
-Item = TypeVar("Item", Project, Template)
+Item = TypeVar("Item", Project, Template, Inventory)
 
 
 def resolve_project(client: Semaphore, text: str | None) -> Project:
@@ -41,6 +41,15 @@ def resolve_template(client: Semaphore, project: Project, text: str | None) -> T
     if found is None:
         raise _nothing("template", templates, text, f"Project {_label(project)} has others.")
     return client.template(project.id, found.id)
+
+
+def resolve_inventory(client: Semaphore, project_id: int, text: str) -> Inventory:
+    """The inventory meant."""
+    inventories = client.inventories(project_id)
+    found = _pick("inventory", inventories, text)
+    if found is None:
+        raise _nothing("inventory", inventories, text, f"Project {project_id} has others.")
+    return found
 
 
 def _pick(what: str, items: Sequence[Item], text: str | None) -> Item | None:
@@ -68,7 +77,7 @@ def _readings(items: Sequence[Item], text: str) -> Iterable[list[Item]]:
     yield [item for item in items if folded and _fold(item.name).startswith(folded)]
 
 
-def _nothing(what: str, items: Sequence[Item], text: str | None, otherwise: str) -> NotFound:
+def _nothing(what: str, items: Sequence[Project | Template | Inventory], text: str | None, otherwise: str) -> NotFound:
     if not items:
         return NotFound(f"Semaphore shows the bot no {what}. Is the bot's user in Semaphore a member of the project?")
     names = {_fold(item.name): item for item in items}
@@ -85,10 +94,10 @@ def _clean(text: str) -> str:
     return _CONTROL.sub(" ", text)[:100]
 
 
-def _label(item: Project | Template) -> str:
+def _label(item: Project | Template | Inventory) -> str:
     return f"“{_clean(item.name)}” ({item.id})"
 
 
-def _labels(items: Sequence[Project | Template]) -> str:
+def _labels(items: Sequence[Project | Template | Inventory]) -> str:
     shown = ", ".join(_label(item) for item in items[:SHOWN])
     return shown if len(items) <= SHOWN else f"{shown} and {len(items) - SHOWN} more"

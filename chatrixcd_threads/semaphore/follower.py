@@ -11,12 +11,13 @@ import queue
 import threading
 from collections.abc import Callable
 
-from chatrixcd_threads.events import TaskSeen
+from chatrixcd_threads.events import OutputDue, TaskSeen
 from chatrixcd_threads.journal import launches
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import Forbidden, Missing, SemaphoreError
+from chatrixcd_threads.semaphore.models import NOT_YET_RUN
 from chatrixcd_threads.threads.service import Service
 
 log = logging.getLogger("chatrixcd.follower")
@@ -37,7 +38,7 @@ class Follower(Service):
         journal: Journal,
         semaphore: Callable[[], Semaphore],
         poll_seconds: Callable[[], float],
-        seen: Callable[[TaskSeen], None],
+        seen: Callable[[TaskSeen | OutputDue], None],
     ) -> None:
         self._journal, self._semaphore, self._poll = journal, semaphore, poll_seconds
         self._seen = seen
@@ -95,6 +96,8 @@ class Follower(Service):
         except SemaphoreError as error:
             log.warning("task %d of project %d cannot be read: %s", follow.task_id, follow.project_id, error.kind)
             return False
+        if not (over or follow.judged or status in NOT_YET_RUN):
+            self._seen(OutputDue(follow.id, follow.task_id))
         state = f"{status}/{over}/{follow.stopper}"
         if self._reported.get(follow.id) != state and (over or status != follow.status):
             self._reported[follow.id] = state

@@ -18,6 +18,7 @@ from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.journal.launches import Launch
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import SemaphoreError
+from chatrixcd_threads.semaphore.gates import differences
 from chatrixcd_threads.semaphore.models import Task
 
 log = logging.getLogger("chatrixcd.launch")
@@ -34,6 +35,10 @@ class Started:
 
     task_id: int
     found: bool
+
+
+class Mismatch(UserError):
+    """Semaphore made another task than the one that was asked for; it was asked to stop it at once."""
 
 
 class InDoubt(UserError):
@@ -62,6 +67,8 @@ class Launcher:
         match launch.state:
             case "started" if launch.task_id is not None:
                 return Started(launch.task_id, found=False)
+            case "mismatch" if launch.task_id is not None:
+                raise self._stopped(launch, self._semaphore.task(launch.project_id, launch.task_id))
             case "confirmed":
                 return self._post(launch)
             case "sending":
@@ -112,11 +119,30 @@ class Launcher:
         )
 
     def _note(self, launch: Launch, task: Task, *, found: bool) -> Started:
+        other = differences(launch.body, task)
         with self._journal.write() as tx:
-            launches.move(tx, launch.id, "started", self._now(), task.id)
-            launches.follow(tx, launch, task.id)
+            launches.move(tx, launch.id, "mismatch" if other else "started", self._now(), task.id)
+            launches.follow(tx, launch, task.id, f"⛔ {'; '.join(other)}." if other else "")
         self._started()
+        if other:
+            raise self._stopped(launch, task)
         return Started(task.id, found)
+
+    def _stopped(self, launch: Launch, task: Task) -> Mismatch:
+        """Stops a task that is not the one asked for. Once: a finished one is left as it ended."""
+        other = "; ".join(differences(launch.body, task)) or "another one than was asked for"
+        done = "It is over already."
+        if not task.finished:
+            try:
+                self._semaphore.stop(launch.project_id, task.id)
+                done = "I asked Semaphore to stop it at once, and say here when it has stopped."
+            except SemaphoreError as error:
+                done = f"I could not stop it: {error.sentence} Stop it in Semaphore."
+        log.error("launch %s: task %d is not what was asked for: %s", launch.token, task.id, other)
+        return Mismatch(
+            f"⛔ Task #{task.id} ({launch.template_name}) is not what was asked for. {other}. {done} "
+            "What it has started on its hosts may go on."
+        )
 
     def _move(self, launch: Launch, state: str) -> None:
         with self._journal.write() as tx:

@@ -194,6 +194,15 @@ class Template(msgspec.Struct, frozen=True):
     permissions: int | None = None
 
 
+class Inventory(msgspec.Struct, frozen=True):
+    """What a play runs on. `inventory` is the text (static), the path of a file, or a workspace."""
+
+    id: int
+    name: str = ""
+    type: str = ""
+    inventory: str = ""
+
+
 Model = TypeVar("Model", bound=msgspec.Struct)
 
 

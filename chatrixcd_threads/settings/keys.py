@@ -98,6 +98,7 @@ _ROOMS = Rule(
     _pattern(r"(!\S+|#[^\s:]+:\S+)"),
 )
 _TONES = ("playful", "friendly", "terse", "silent")
+_GRADES = ("low", "normal", "high")
 _SECONDS = _between(0.1, DAY)
 
 RULES: Mapping[str, Rule] = {
@@ -127,6 +128,9 @@ RULES: Mapping[str, Rule] = {
     "bot.tones": Rule(
         "one of " + ", ".join(f'"{tone}"' for tone in _TONES), lambda value: value in _TONES, {"enum": _TONES}
     ),
+    "bot.confirm": Rule(
+        "one of " + ", ".join(f'"{grade}"' for grade in _GRADES), lambda value: value in _GRADES, {"enum": _GRADES}
+    ),
     "bot.greeting_rooms": _ROOMS,
     "bot.admin_users": _USERS,
     "bot.invite_from": _USERS,
@@ -150,6 +154,11 @@ TABLES: Mapping[str, Rule] = {
         lambda value: value == "*" or bool(re.fullmatch(r"!\S+", str(value))),
         _pattern(r"(\*|!\S+)"),
     ),
+    "bot.confirm": Rule(
+        'patterns for "project/template" like "*/deploy prod*"',
+        lambda value: bool(str(value).strip()),
+        _pattern(r".*\S.*"),
+    ),
 }
 
 # What each key is for: shown by editors, made into the schema. A sentence each.
@@ -172,6 +181,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "semaphore.ssl_client_cert": "A file with a client certificate, where the server asks for one.",
     "semaphore.ssl_client_key": "The key of the client certificate, when it is in a file of its own.",
     "semaphore.timeout": "How long one call may take from beginning to end, in seconds.",
+    "semaphore.check_mode_markers": "Whether the jobs have ANSIBLE_CHECK_MODE_MARKERS set: then a dry run without marks is stopped.",
     "semaphore.poll_seconds": "How often a running task is looked at, in seconds.",
     "bot": "How the bot behaves.",
     "bot.command_prefix": "The word that every command begins with.",
@@ -189,6 +199,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "bot.color_theme": "The colours of the console.",
     "bot.verbosity": "How much is logged.",
     "bot.redact": "Whether users, rooms and addresses are hidden in the log.",
+    "bot.confirm": "How launches are confirmed, by patterns of project/template: low, normal or high. The first that fits counts.",
     "bot.question_seconds": "How long a question of the bot waits for its answer, in seconds.",
     "bot.soft_limit_seconds": "After how many seconds a room hears that its command is still being worked on.",
     "bot.hard_limit_seconds": "After how many seconds a command is given up.",

@@ -35,6 +35,7 @@ class SemaphoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     ssl_client_cert: str = ""
     ssl_client_key: str = ""
     timeout: float = 15.0
+    check_mode_markers: bool = False
     poll_seconds: float = 2.0
 
 
@@ -67,6 +68,7 @@ class BotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     color_theme: Literal["default", "midnight", "grayscale", "windows31", "msdos"] = "default"
     verbosity: Literal["silent", "error", "info", "debug"] = "info"
     redact: bool = False
+    confirm: dict[str, str] = {}
     question_seconds: float = 300.0
     soft_limit_seconds: float = 5.0
     hard_limit_seconds: float = 90.0

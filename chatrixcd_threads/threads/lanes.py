@@ -137,6 +137,11 @@ class Lanes:
         pool.shutdown(wait=False, cancel_futures=True)
         return left
 
+    def busy(self, key: Hashable) -> bool:
+        """Whether a job of this lane runs or waits."""
+        with self._lock:
+            return key in self._lanes
+
     def counts(self) -> LaneCounts:
         """How busy the lanes are."""
         with self._lock:

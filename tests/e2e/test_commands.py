@@ -156,8 +156,8 @@ def test_rooms_part_and_join(stage: Stage, room: Room) -> None:
 NOT_UNDERSTOOD = [
     ("!cd hlep", ["no command “hlep”", "Did you mean “!cd help”?"]),
     ("!cd status 1 now", ["do not know what to do with “now”", "Usage: !cd status [TASK]"]),
-    ("!cd run demo hello --limit=web1", ["run has no option “--limit”", "Usage: !cd run"]),
-    ("!cd run demo —dry-run", ["run has no option “--dry-run”"]),
+    ("!cd run demo hello --limt=web1", ["run has no option “--limt”", "Did you mean “--limit”?", "Usage: !cd run"]),
+    ("!cd run demo hello —dry-run", ["I did not start Hello.", "--dry-run: bash has nothing like it"]),
     ("!cd stop", ["task is missing", "Usage: !cd stop TASK"]),
     ("!cd stop now", ["“now” is no task number"]),
     ("!cd status 99999999999999999999999999", ["is no task number"]),

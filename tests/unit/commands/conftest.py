@@ -25,7 +25,7 @@ from chatrixcd_threads.policy.access import Access
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import Missing, SemaphoreError
 from chatrixcd_threads.semaphore.launch import Launcher
-from chatrixcd_threads.semaphore.models import Line, Project, ServerInfo, Task, Template
+from chatrixcd_threads.semaphore.models import Inventory, Line, Project, ServerInfo, Task, Template
 from chatrixcd_threads.settings.aliases import AliasManager
 from chatrixcd_threads.settings.messages import MessageManager
 from chatrixcd_threads.settings.model import BotSettings, SemaphoreSettings, Settings
@@ -48,9 +48,12 @@ class FakeSemaphore:
             Template(id=6, project_id=1, name="Site", playbook="site.yml"),
             Template(id=9, project_id=2, name="Import"),
         ]
+        self.version: tuple[int, int, int] | None = (2, 16, 18)
+        self.inventory_list = [Inventory(3, "hosts", "static", "[web]\nweb1\nweb2\n[db]\ndb1\n")]
         self.task_list: dict[int, Task] = {}
         self.outputs: dict[int, list[list[Line]]] = {}
         self.fails: dict[str, SemaphoreError | Callable[[], BaseException | None]] = {}
+        self.instead: dict[str, Any] = {}  # what the server makes of a task, whatever was asked
         self.posts: list[Mapping[str, object]] = []
         self.stops: list[int] = []
 
@@ -63,6 +66,13 @@ class FakeSemaphore:
     def ping(self) -> float:
         self._may_fail("ping")
         return 0.012
+
+    def server_version(self) -> tuple[int, int, int] | None:
+        return self.version
+
+    def inventories(self, project_id: int) -> list[Inventory]:
+        self._may_fail("inventories")
+        return self.inventory_list
 
     def info(self) -> ServerInfo:
         self._may_fail("info")
@@ -86,7 +96,10 @@ class FakeSemaphore:
     def start(self, project_id: int, body: Mapping[str, object]) -> Task:
         self.posts.append(body)
         self._may_fail("start")
-        return self.runs(40 + len(self.posts), project_id, int(str(body["template_id"])), message=str(body["message"]))
+        known = {
+            name: value for name, value in body.items() if name in Task.__struct_fields__ and name != "template_id"
+        }
+        return self.runs(40 + len(self.posts), project_id, int(str(body["template_id"])), **{**known, **self.instead})
 
     def task(self, project_id: int, task_id: int) -> Task:
         self._may_fail("task")
@@ -136,6 +149,7 @@ class Bench:
         self.semaphore = FakeSemaphore()
         self.now = 1_767_225_600.0  # BEGIN
         self.left = 0
+        self.alarms: list[tuple[str, tuple[str, ...]]] = []
         self.looked = 0
         self.woken = 0
         self.rooms = (RoomInfo(ROOM, "Ops <b>", True, 3), RoomInfo("!two:x", "Two", False, 2))
@@ -169,6 +183,7 @@ class Bench:
             aliases=self.aliases,
             semaphore=semaphore,
             files=dict,
+            alarm=lambda title, said: self.alarms.append((title, said)),
             told=lambda outcome: None,
             launcher=Launcher(self.journal, semaphore, lambda: self.now, self._look, pause=lambda seconds: None),
             journal=self.journal,

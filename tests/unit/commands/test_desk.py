@@ -210,7 +210,7 @@ def test_charm(bench: Bench, line: str) -> None:
     ("line", "named"),
     [
         ("rnu", "Did you mean “!cd run”?"),
-        ("run 1 5 --limit=web", "“--limit”"),
+        ("run 1 5 --limt=web", "no option “--limt”. Did you mean “--limit”?"),
         ("ping now", "“now”"),
         ('run "1', "not closed"),
     ],
@@ -490,7 +490,7 @@ def test_everything_that_decides_what_runs_is_bound_to_the_question(bench: Bench
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"type": "deploy"}, "needs a build"),
+        ({"type": "deploy"}, "deploys a build"),
         ({"survey_vars": (SurveyVar(name="v", title="Version", required=True),)}, "needs values for Version"),
     ],
     ids=["deploy", "survey"],

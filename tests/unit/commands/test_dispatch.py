@@ -16,6 +16,7 @@ from chatrixcd_threads.commands.desk import Desk
 from chatrixcd_threads.commands.dispatch import Dispatch
 from chatrixcd_threads.commands.notices import Notices
 from chatrixcd_threads.commands.reports import Reporter
+from chatrixcd_threads.commands.witness import Witness
 from chatrixcd_threads.events import InboxItem, Incoming, Kind, TaskSeen
 from chatrixcd_threads.journal import inbox, questions
 from chatrixcd_threads.journal.db import Journal
@@ -100,6 +101,7 @@ class Office:
             cast(Desk, self.desk),
             cast(Reporter, self.reporter),
             cast(Notices, None),
+            cast(Witness, None),
             report_again=self.again.append,
             now=lambda: self.now,
         )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nio import MegolmEvent
 
 from chatrixcd_threads.events import Incoming, Kind
-from chatrixcd_threads.journal.intake import Chatter, Echo, Heard
+from chatrixcd_threads.journal.intake import Chatter, Echo, Heard, Said
 from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.inbound import LONGEST_COMMAND, heard, since_own_join
 
@@ -87,10 +87,21 @@ def test_only_plain_messages_are_commands(msgtype: object) -> None:
     assert one(said(content={"msgtype": msgtype})) is None
 
 
-def test_an_edit_is_never_a_command() -> None:
-    edit = {"m.relates_to": {"rel_type": "m.replace", "event_id": "$old"}, "m.new_content": {"body": "!cd exit"}}
-    assert one(said("* !cd exit", content=edit)) is None
-    assert one(said("!cd exit", content=edit)) is None
+@pytest.mark.parametrize(("now", "line"), [("!cd exit", "exit"), ("never mind", "")])
+def test_an_edit_is_never_a_command(now: str, line: str) -> None:
+    edit = {"m.relates_to": {"rel_type": "m.replace", "event_id": "$old"}, "m.new_content": {"body": now}}
+    for body in (f"* {now}", now):
+        item = one(said(body, content=edit))
+        assert isinstance(item, Incoming)
+        assert (item.kind, item.target, item.text) == (Kind.EDITED, "$old", line)
+
+
+@pytest.mark.parametrize("where", ["event", "content"])
+def test_a_deleted_message_names_what_was_deleted(where: str) -> None:
+    source = {"type": "m.room.redaction", "event_id": "$e", "sender": ANN, "content": {}}
+    item = one(Event(source | ({"redacts": "$old"} if where == "event" else {"content": {"redacts": "$old"}})))
+    assert isinstance(item, Incoming)
+    assert (item.kind, item.target) == (Kind.WITHDRAWN, "$old")
 
 
 def test_the_bots_own_messages_are_echoes() -> None:
@@ -123,8 +134,10 @@ THREAD = {"rel_type": "m.thread", "event_id": "$root"}
 )
 def test_replies_and_threads(body: str, relation: dict[str, Any], target: str | None, thread: str | None) -> None:
     item = one(said(body, content={"m.relates_to": relation}))
-    assert isinstance(item, Incoming)
-    assert (item.kind, item.text, item.target, item.thread) == (Kind.ANSWER, "yes", target, thread)
+    answer = item.verdict if isinstance(item, Said) else item
+    assert isinstance(answer, Incoming)
+    assert (answer.kind, answer.text, answer.target, answer.thread) == (Kind.ANSWER, "yes", target, thread)
+    assert isinstance(item, Said) == (target is not None or thread is not None)
 
 
 def test_a_command_in_a_thread_or_reply() -> None:
@@ -134,7 +147,9 @@ def test_a_command_in_a_thread_or_reply() -> None:
 
 
 def test_a_quoted_command_is_none() -> None:
-    assert one(said("> !cd exit\n\nwhat was that?", content={"m.relates_to": REPLY})) == Chatter(ROOM, ANN)
+    item = one(said("> !cd exit\n\nwhat was that?", content={"m.relates_to": REPLY}))
+    assert isinstance(item, Said)
+    assert (item.words.kind, item.words.text, item.verdict) == (Kind.SAID, "what was that?", None)
 
 
 @pytest.mark.parametrize(("key", "verdict"), [("👍", "yes"), ("👎🏿", "no"), ("✅", "yes")])

@@ -1,0 +1,188 @@
+"""Every way to a task goes through here: worked out, asked, re-checked after the yes, journaled, and sent once.
+
+`run`, `redo`, `plan` and `rollback` only decide what is wanted; what a question shows and what is sent are the same plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from chatrixcd_threads.commands.call import Call
+from chatrixcd_threads.commands.declare import Answer, Ask, Reply, Wants
+from chatrixcd_threads.commands.phrases import phrase
+from chatrixcd_threads.errors import UserError
+from chatrixcd_threads.journal import launches
+from chatrixcd_threads.policy.grades import Grade, grade_of
+from chatrixcd_threads.semaphore import survey
+from chatrixcd_threads.semaphore.client import Semaphore
+from chatrixcd_threads.semaphore.errors import Forbidden, Missing, NotSemaphore, SemaphoreError
+from chatrixcd_threads.semaphore.evidence import Expected, hosts_of
+from chatrixcd_threads.semaphore.gates import Plan, Version, work_out
+from chatrixcd_threads.semaphore.models import Project, Template
+from chatrixcd_threads.semaphore.wanted import Wanted
+from chatrixcd_threads.text.markup import Text, bold, bullets, code, lines, person, text
+
+# What decides what a task of a template does. A change of any of it after the question voids the question.
+DECIDES = (
+    "name", "app", "playbook", "type", "arguments", "git_branch", "inventory_id", "environment_id",
+    "environment_ids", "repository_id", "survey_vars", "task_params", "build_template_id",
+    "allow_override_args_in_task", "allow_override_branch_in_task",
+)  # fmt: skip
+
+
+def token_of(call: Call) -> str:
+    """The launch's token: one command is one launch, however often its handling begins anew after a crash."""
+    return hashlib.blake2b(call.event_id.encode(), digest_size=5).hexdigest()
+
+
+def ask(call: Call, project: Project, template: Template, wanted: Wanted, *, why: str = "") -> Answer:
+    """The question about exactly this launch, or the launch itself where none is asked. `why` stands above the facts."""
+    plan, wanted = planned(call, project, template, wanted)
+    grade = grade_of(call.tools.settings.bot, project.name, template.name)
+    payload: dict[str, object] = {
+        "summary": template.name,
+        "name": template.name,
+        "token": token_of(call),
+        "project_id": project.id,
+        "template_id": template.id,
+        "template": fingerprint(template),
+        "wanted": msgspec.to_builtins(wanted),
+        "body": plan.body,
+    }
+    if grade is Grade.LOW and not plan.destroys:
+        return carry_out(call, payload)
+    wants = Wants.NAME if grade is Grade.HIGH or plan.destroys else Wants.YES
+    return Ask(lines(shown(call, project, template, plan), why), payload, wants)
+
+
+def shown(call: Call, project: Project, template: Template, plan: Plan) -> Text:
+    """The head of a question: what, where, with what."""
+    question = (
+        text("Shall I start ")
+        + bold(template.name)
+        + f" (template {template.id}) in "
+        + bold(project.name)
+        + f" (project {project.id})?"
+    )
+    facts = ", ".join(each for each in (template.app or "ansible", template.playbook, template.description) if each)
+    return lines(question, facts, bullets(plan.facts) if plan.facts else "", asked_by(call.sender))
+
+
+def asked_by(sender: str) -> Text:
+    """Who wants it."""
+    return text("Asked by ") + person(sender) + "."
+
+
+def planned(call: Call, project: Project, template: Template, wanted: Wanted) -> tuple[Plan, Wanted]:
+    """What will really be used. Raises UserError for all that the server would ignore, and for what is missing."""
+    filled = survey.fill(template, wanted.variables)
+    if filled.problems:
+        raise UserError("\n".join([f"I did not start {template.name}.", *filled.problems]))
+    if filled.missing:
+        names = ", ".join(each.title or each.name for each in filled.missing)
+        raise UserError(f"I did not start {template.name}: it needs values for {names}. Give them as NAME=VALUE.")
+    if template.type == "deploy" and wanted.build is None:
+        raise UserError(f"I did not start {template.name}: it deploys a build. Name one with --build.")
+    wanted = msgspec.structs.replace(wanted, variables=dict(filled.values))
+    plan = work_out(wanted, template, version_of(call.tools.semaphore))
+    return replace(plan, expected=resolved(call, project.id, template, wanted, plan.expected)), wanted
+
+
+def resolved(call: Call, project_id: int, template: Template, wanted: Wanted, expected: Expected) -> Expected:
+    """The limit as hosts, where the inventory tells them, so that the output can be held against it."""
+    marked = call.tools.settings.semaphore.check_mode_markers
+    hosts: tuple[str, ...] | None = None
+    if expected.limit and expected.family == "ansible":
+        inventory_id = wanted.inventory or template.inventory_id
+        try:
+            found = [each for each in call.tools.semaphore.inventories(project_id) if each.id == inventory_id]
+        except SemaphoreError:
+            found = []
+        if found and found[0].type == "static":
+            hosts = hosts_of(expected.limit, found[0].inventory)
+    return msgspec.structs.replace(expected, hosts=hosts, marked=marked)
+
+
+def carry_out(call: Call, payload: Mapping[str, object]) -> Reply:
+    """Starts the task, exactly once, whatever is interrupted; called again with the same payload after a crash."""
+    token = str(payload["token"])
+    known = launches.by_token(call.tools.journal.read(), token)
+    if known is None:
+        _record(call, payload, token)
+    started = call.tools.launcher.launch(token)
+    name = known.template_name if known is not None else str(payload["summary"])
+    found = f"Semaphore's first answer was lost, but I found #{started.task_id} there. Nothing was started twice."
+    return Reply(
+        lines(
+            text("🚀 ")
+            + phrase(call.tools.messages, "task_start", tone=call.tone, task_name=name, user_name=call.sender),
+            text("Task ") + bold(f"#{started.task_id}") + text(f" ({name}), asked by ") + person(call.sender) + ".",
+            found if started.found else "",
+            text("I tell you here how it ends. ")
+            + code(f"{call.prefix} logs {started.task_id}")
+            + " shows its output.",
+        )
+    )
+
+
+def _record(call: Call, payload: Mapping[str, object], token: str) -> None:
+    """The launch into the journal, if it is still exactly the one that was asked about."""
+    project_id, template_id = int(str(payload["project_id"])), int(str(payload["template_id"]))
+    semaphore = call.tools.semaphore
+    template = semaphore.template(project_id, template_id)
+    changed = changes(payload["template"], template)
+    if changed:
+        raise UserError(
+            f"I did not start {template.name}: the template was changed in Semaphore after I had asked "
+            f"({', '.join(changed)}). Please ask again."
+        )
+    wanted = msgspec.convert(payload["wanted"], Wanted)
+    plan, _ = planned(call, Project(project_id), template, wanted)
+    if json.loads(json.dumps(plan.body)) != payload["body"]:
+        raise UserError(
+            f"I did not start {template.name}: Semaphore would be asked for something else now than when I asked you. "
+            "Its version has changed. Please ask again."
+        )
+    said = f"{wanted.message} · " if wanted.message else ""
+    message = f"{said}{call.prefix} run, asked by {call.sender} [{token}]"
+    expected = plan.expected
+    with call.tools.journal.write() as tx:
+        launches.confirm(
+            tx,
+            token=token,
+            slot=call.slot,
+            room_id=call.room_id,
+            thread=call.thread,
+            sender=call.sender,
+            project_id=project_id,
+            template_id=template_id,
+            template_name=template.name,
+            body={**plan.body, "message": message},
+            now=call.tools.now(),
+            expected=msgspec.json.encode(expected).decode() if expected.anything else "",
+        )
+
+
+def fingerprint(template: Template) -> dict[str, str]:
+    """Each deciding field as a short hash: enough to say later which of them changed."""
+    return {name: hashlib.sha256(repr(getattr(template, name)).encode()).hexdigest()[:8] for name in DECIDES}
+
+
+def changes(before: Any, template: Template) -> list[str]:
+    """The deciding fields that are not as they were."""
+    now = fingerprint(template)
+    return [name.replace("_", " ") for name in DECIDES if dict(before).get(name) != now[name]]
+
+
+def version_of(semaphore: Semaphore) -> Version | None:
+    """The server's version; None when it does not tell."""
+    try:
+        return semaphore.server_version()
+    except (Missing, Forbidden, NotSemaphore):
+        return None

@@ -1,0 +1,109 @@
+"""The witness: holds the first output of a task against what was asked for, and stops it at the first contradiction.
+
+The server's answer only shows what was asked (DESIGN 6); its log is the only witness, and an unreliable one: where it says
+nothing, the room reads exactly that.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from chatrixcd_threads.commands.call import Tools
+from chatrixcd_threads.commands.post import Poster, Where
+from chatrixcd_threads.events import OutputDue
+from chatrixcd_threads.journal import launches
+from chatrixcd_threads.journal.launches import Follow
+from chatrixcd_threads.journal.outbox import Priority
+from chatrixcd_threads.semaphore.errors import SemaphoreError
+from chatrixcd_threads.semaphore.evidence import Expected, Verdict, judge
+from chatrixcd_threads.semaphore.models import Line
+from chatrixcd_threads.text.markup import Text, bold, code, lines, person, text
+
+log = logging.getLogger("chatrixcd.witness")
+
+ENOUGH_RECORDS = 2_000  # what the log has not shown by then, its beginning does not show
+
+
+class Witness:
+    """Any worker thread."""
+
+    def __init__(self, tools: Callable[[], Tools], poster: Poster, wake_outbox: Callable[[], None]) -> None:
+        self._tools, self._poster, self._wake = tools, poster, wake_outbox
+
+    def look(self, due: OutputDue) -> None:
+        """Reads the output so far. Raises a Semaphore error when it cannot be read now: the next round looks again."""
+        tools = self._tools()
+        follow = launches.get_follow(tools.journal.read(), due.follow_id)
+        if follow is None or follow.done or follow.judged:
+            return
+        records = tools.semaphore.output(follow.project_id, follow.task_id)
+        verdict = weigh(follow, records)
+        if verdict.against:
+            self._contradicted(follow, verdict, tools)
+        elif verdict.settled or len(records) >= ENOUGH_RECORDS:
+            with tools.journal.write() as tx:
+                launches.judged(tx, follow.id, told(verdict), settled=True)
+
+    def _contradicted(self, follow: Follow, verdict: Verdict, tools: Tools) -> None:
+        """The stop goes first: a crash after it finds the task stopped and tells it then."""
+        stopping = self._stop(follow, tools)
+        sentence = f"{verdict.against}."
+        said = lines(
+            text("⛔ Task ") + bold(f"#{follow.task_id}") + f" {follow.template_name} does not do what was asked: ",
+            sentence,
+            stopping,
+            text("Asked by ") + person(follow.person) + ". Its output: "
+            + code(f"{tools.settings.bot.command_prefix} logs {follow.task_id}"),
+        )  # fmt: skip
+        with tools.journal.write() as tx:
+            if not launches.judged(tx, follow.id, f"⛔ {sentence}", settled=True):
+                return
+            launch = launches.by_task(tx, follow.project_id, follow.task_id)
+            if launch is not None:
+                launches.move(tx, launch.id, "mismatch", tools.now())
+            where = Where(f"against:{follow.id}", follow.room_id, follow.thread)
+            self._poster.post(tx, where, said, priority=Priority.RESULT, mention=(follow.person,))
+        log.error("task %d does not do what was asked: %s", follow.task_id, sentence)
+        tools.alarm(
+            f"⛔ Task #{follow.task_id} ({follow.template_name}) was stopped",
+            (sentence, stopping, f"Room: {follow.room_id}"),
+        )
+        self._wake()
+
+    def _stop(self, follow: Follow, tools: Tools) -> str:
+        """Looks first: a stop would rewrite the result of a finished task (API.md 5.5)."""
+        try:
+            if tools.semaphore.task(follow.project_id, follow.task_id).finished:
+                return "It was over before I could stop it."
+            tools.semaphore.stop(follow.project_id, follow.task_id)
+        except SemaphoreError as error:
+            return f"I could not stop it: {error.sentence} Stop it in Semaphore now."
+        return "I asked Semaphore to stop it at once. What it has started on its hosts may go on."
+
+
+def weigh(follow: Follow, records: list[Line]) -> Verdict:
+    """The verdict on a followed task, as far as these records go."""
+    expected = msgspec.json.decode(follow.expected.encode(), type=Expected)
+    return judge(expected, (record.output for record in records))
+
+
+def told(verdict: Verdict) -> str:
+    """The verdict as the room reads it at the end."""
+    if verdict.against:
+        return f"⛔ Its log contradicts what was asked: {verdict.against}."
+    said = [f"The log shows it as asked: {', '.join(verdict.shown)}."] if verdict.shown else []
+    if verdict.silent:
+        said.append(f"Not confirmed by the log: {', '.join(verdict.silent)}.")
+    return " ".join(said)
+
+
+def evidence(follow: Follow, records: list[Line]) -> Text:
+    """For the report of an end: judged once more, over the whole output. Nothing where nothing special was asked."""
+    if follow.evidence.startswith("⛔"):
+        return text(follow.evidence)
+    if not follow.expected:
+        return Text()
+    return text(told(weigh(follow, records)))

@@ -1,0 +1,196 @@
+"""What the first output proves. Answer and read-back only show what was asked; the lines show what is done (DESIGN 6).
+
+A verdict is one of three: the lines show it as asked, they contradict it, or they say nothing about it. Silence is never
+taken for a proof: logs lose lines.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from chatrixcd_threads.text.ansi import plain_line
+
+_HOST_LINE: Final = re.compile(
+    r"(?:ok|changed|skipping|failed|fatal|unreachable|rescued|ignored): \[([^\]\s]+)(?: -> [^\]]*)?\]"
+)
+_RECAP: Final = re.compile(r"(\S+)\s+: ok=\d+\s+changed=\d+\s+unreachable=\d+\s+failed=\d+")
+_BANNER: Final = re.compile(r"(?:PLAY RECAP|(?:PLAY|TASK|RUNNING HANDLER) \[.*\](?: \[CHECK MODE\])?) \*+$")
+_PLAY: Final = re.compile(r"PLAY \[")
+_CHECKED: Final = "[CHECK MODE]"
+_REALLY_RAN: Final = re.compile(r'changed: \[[^\]]+\] => .*"delta": "\d')
+_APPLIED: Final = re.compile(r"(Apply complete!|\S+: (?:Creating|Modifying|Destroying)\.\.\.)")
+_DESTROYED: Final = re.compile(r"Destroy complete!")
+_PLANNED: Final = re.compile(r"(Plan: \d+ to add|No changes\.)")
+_RANGE: Final = re.compile(r"\[(\d+):(\d+)\]|\[([a-z]):([a-z])\]")
+_PATTERN: Final = frozenset("!&~:")
+MOST_HOSTS: Final = 10_000
+
+
+class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was asked for, as far as an output could show it. `hosts` is the limit resolved; None: it could not be."""
+
+    family: str = ""
+    limit: tuple[str, ...] = ()
+    hosts: tuple[str, ...] | None = None
+    check: bool = False
+    marked: bool = False  # the job is known to mark its lines in check mode (ANSIBLE_CHECK_MODE_MARKERS)
+    destroy: bool = False
+    branch: str = ""
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is something that the output could prove or contradict."""
+        return bool(self.check or self.branch or (self.limit and self.family == "ansible"))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`against` names the first contradiction; `shown` and `silent` are the points that were seen and that were not."""
+
+    against: str = ""
+    shown: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+
+    @property
+    def settled(self) -> bool:
+        """Whether reading on cannot change it for the better."""
+        return bool(self.against) or not self.silent
+
+
+@dataclass
+class _Seen:
+    """What the lines hold, gathered in one pass."""
+
+    hosts: dict[str, str] = field(default_factory=dict)  # host -> the first line that names it
+    complete: bool = False  # a further banner came after the first hosts: that step has been heard of everywhere
+    marked: bool = False
+    unmarked: str = ""
+    really: str = ""
+    applied: str = ""
+    destroyed: str = ""
+    planned: bool = False
+
+
+def judge(expected: Expected, records: Iterable[str]) -> Verdict:
+    """What the output so far says about what was asked."""
+    seen = _gathered(records)
+    against = _against(expected, seen)
+    if against:
+        return Verdict(against=against)
+    points = list(_points(expected, seen))
+    return Verdict(
+        shown=tuple(point for point, there in points if there),
+        silent=tuple(point for point, there in points if not there),
+    )
+
+
+def hosts_of(limit: Sequence[str], inventory: str) -> tuple[str, ...] | None:
+    """The hosts that a limit stands for, by an inventory in INI form; None when that cannot be told from here."""
+    groups = _groups(inventory)
+    if groups is None or any(set(each) & _PATTERN or each[0] == "@" for each in limit):
+        return None
+    found: set[str] = set()
+    for each in limit:
+        if each in groups:
+            found |= groups[each]
+            continue
+        fitting = {host for host in groups["all"] if fnmatch.fnmatchcase(host, each)}
+        fitting |= {host for name, hosts in groups.items() if fnmatch.fnmatchcase(name, each) for host in hosts}
+        found |= fitting or {each}
+    return tuple(sorted(found))
+
+
+def _gathered(records: Iterable[str]) -> _Seen:
+    seen = _Seen()
+    for record in records:
+        for row in record.split("\n"):
+            _look(seen, plain_line(row).strip())
+    return seen
+
+
+def _look(seen: _Seen, row: str) -> None:
+    if (found := _HOST_LINE.match(row) or _RECAP.match(row)) and len(seen.hosts) < MOST_HOSTS:
+        seen.hosts.setdefault(found[1], row)
+    if _BANNER.match(row):
+        seen.marked = seen.marked or _CHECKED in row
+        seen.complete = seen.complete or bool(seen.hosts)
+        if _PLAY.match(row):
+            seen.unmarked = seen.unmarked or ("" if _CHECKED in row else row)
+    seen.really = seen.really or (row if _REALLY_RAN.match(row) else "")
+    seen.applied = seen.applied or (row if _APPLIED.match(row) else "")
+    seen.destroyed = seen.destroyed or (row if _DESTROYED.match(row) else "")
+    seen.planned = seen.planned or bool(_PLANNED.match(row))
+
+
+def _against(expected: Expected, seen: _Seen) -> str:
+    if expected.family == "ansible":
+        if expected.hosts is not None:
+            strangers = [host for host in seen.hosts if host not in expected.hosts]
+            if strangers:
+                return f"it works on {strangers[0]}, which is not in the limit ({', '.join(expected.limit)}): {seen.hosts[strangers[0]]}"
+        if expected.check and seen.really and not seen.marked:
+            return f"a command was really run, although this was to be a dry run: {seen.really[:200]}"
+        if expected.check and expected.marked and seen.unmarked:
+            return f"the play is not marked as a dry run: {seen.unmarked}"
+    if expected.family == "terraform":
+        if expected.check and seen.applied:
+            return f"it applies, although only a plan was asked for: {seen.applied}"
+        if seen.destroyed and not expected.destroy:
+            return f"it destroyed, which nobody asked for: {seen.destroyed}"
+    return ""
+
+
+def _points(expected: Expected, seen: _Seen) -> Iterable[tuple[str, bool]]:
+    """Each thing that was asked, and whether the lines show it."""
+    if expected.limit and expected.family == "ansible":
+        names = ", ".join(expected.limit)
+        yield f"limit {names}", expected.hosts is not None and seen.complete
+    if expected.check:
+        yield "dry run", seen.marked if expected.family == "ansible" else seen.planned and not seen.applied
+    if expected.branch:
+        yield f"branch {expected.branch}", False
+
+
+def _groups(text: str) -> Mapping[str, set[str]] | None:
+    """Groups and their hosts; None for what is no INI inventory (a file, a script, YAML)."""
+    groups: dict[str, set[str]] = {"all": set(), "ungrouped": set()}
+    children: dict[str, list[str]] = {}
+    section, kind = "ungrouped", ""
+    for raw in text.splitlines():
+        row = raw.partition("#")[0].partition(";")[0].strip()
+        if not row:
+            continue
+        if row.startswith("["):
+            section, _, kind = row.strip("[]").partition(":")
+            groups.setdefault(section, set())
+        elif row.endswith(":") or row.startswith(("---", "-", "{")):
+            return None
+        elif kind == "children":
+            children.setdefault(section, []).append(row)
+        elif not kind:
+            names = _unfolded(row.split()[0])
+            groups[section].update(names)
+            groups["all"].update(names)
+    for _ in range(len(children)):  # as often as groups can be nested
+        for name, inner in children.items():
+            groups[name].update(*(groups.get(each, set()) for each in inner))
+    return groups if groups["all"] else None
+
+
+def _unfolded(name: str) -> list[str]:
+    """`web[01:03]` is web01, web02, web03."""
+    found = _RANGE.search(name)
+    if found is None:
+        return [name]
+    if found[1] is not None:
+        first, last = int(found[1]), int(found[2])
+        parts = [str(n).zfill(len(found[1])) for n in range(first, min(last, first + MOST_HOSTS) + 1)]
+    else:
+        parts = [chr(n) for n in range(ord(found[3]), ord(found[4]) + 1)]
+    return [each for part in parts for each in _unfolded(name[: found.start()] + part + name[found.end() :])]

@@ -1,0 +1,93 @@
+"""Survey variables: the server checks nothing and applies no defaults (API.md 7), so both are done here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from chatrixcd_threads.semaphore.models import SurveyVar, Template
+from chatrixcd_threads.semaphore.wanted import family
+
+_INT: Final = re.compile(r"-?\d{1,18}")
+CHOICES: Final = frozenset({"enum", "select"})
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """The variables to send, those that are still to be asked for, and what is wrong with given ones."""
+
+    values: Mapping[str, str]
+    missing: tuple[SurveyVar, ...]
+    problems: tuple[str, ...]
+
+
+def fill(template: Template, given: Mapping[str, str]) -> Filled:
+    """Given values checked, defaults put in, and what is required and not there. Names outside the survey pass as they are."""
+    values = dict(given)
+    missing: list[SurveyVar] = []
+    problems: list[str] = []
+    for each in template.survey_vars:
+        if each.type == "secret":
+            problems += _secret_trouble(each, template, given)
+            missing += [each] if each.required and not problems else []
+            continue
+        if each.name in given:
+            value, problem = read(each, given[each.name])
+            problems += [problem] if problem else []
+            values[each.name] = value
+        elif default := default_of(each):
+            values[each.name] = default
+        elif each.required:
+            missing.append(each)
+    return Filled(values, tuple(missing), tuple(problems))
+
+
+def read(variable: SurveyVar, typed: str) -> tuple[str, str]:
+    """The value to send for what was typed, and what is wrong with it (empty: nothing). Choices go by name, value or number."""
+    if variable.required and not typed.strip():
+        return typed, f"{variable.name}: a value is needed."
+    if variable.type == "int" and typed and not _INT.fullmatch(typed.strip()):
+        return typed, f"{variable.name}: “{typed}” is no whole number."
+    if variable.type in CHOICES and typed:
+        return _chosen(variable, typed)
+    return typed.strip() if variable.type == "int" else typed, ""
+
+
+def default_of(variable: SurveyVar) -> str:
+    """The default as text, empty for none. One that the choices do not know is none."""
+    value = variable.default_value
+    text = value if isinstance(value, str) else ",".join(value)
+    return text if not text or not read(variable, text)[1] else ""
+
+
+def _chosen(variable: SurveyVar, typed: str) -> tuple[str, str]:
+    wanted = typed.strip()
+    parts = [part.strip() for part in wanted.split(",")] if variable.type == "select" else [wanted]
+    found = [_choice(variable, part) for part in parts]
+    if None in found:
+        known = ", ".join(each.value for each in variable.values)
+        return typed, f"{variable.name}: “{parts[found.index(None)]}” is not among {known}."
+    return ",".join(each or "" for each in found), ""
+
+
+def _choice(variable: SurveyVar, typed: str) -> str | None:
+    values = [each.value for each in variable.values]
+    if typed in values:
+        return typed
+    named = [each.value for each in variable.values if each.name.casefold() == typed.casefold()]
+    if len(named) == 1:
+        return named[0]
+    number = int(typed) if typed.isdecimal() and len(typed) < 4 else 0
+    return values[number - 1] if 1 <= number <= len(values) else None
+
+
+def _secret_trouble(variable: SurveyVar, template: Template, given: Mapping[str, str]) -> list[str]:
+    if variable.name in given:
+        return [f"{variable.name} is a secret: never type it in a room. I ask you for it in a direct chat."]
+    if variable.required and family(template.app) != "ansible":
+        return [
+            f"{variable.name} is a secret, and Semaphore gives secrets to ansible only: this job would run without it."
+        ]
+    return []
