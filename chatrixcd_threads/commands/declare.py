@@ -128,7 +128,13 @@ class Command:
     pairs: bool = False
     raw: bool = False
     on_yes: Confirmed | None = None
+    on_no: Confirmed | None = None
     on_words: Told | None = None
+
+    def declined(self, function: Confirmed) -> Confirmed:
+        """Decorator: what a no does, where it is more than nothing."""
+        self.on_no = function
+        return function
 
     def said(self, function: Told) -> Told:
         """Decorator: what happens with words that were said to a question of this command."""
@@ -146,6 +152,12 @@ class Command:
         more = ["[NAME=VALUE]…"] if self.pairs else []
         more += [opt.usage for opt in self.options]
         more += ["[-- ARGUMENTS]"] if self.raw else []
+        return " ".join([self.name, *(arg.usage for arg in self.args), *more])
+
+    @property
+    def brief(self) -> str:
+        """The usage line without every option, for lists."""
+        more = ["[OPTIONS]"] if self.options else []
         return " ".join([self.name, *(arg.usage for arg in self.args), *more])
 
     def right_for(self, values: Mapping[str, str]) -> Right:
@@ -225,7 +237,7 @@ class _Options:
         if not opt.value and equals:
             raise self._wrong(f"“{typed}” takes no value.")
         if opt.value and not equals and not opt.maybe:
-            if not words or words[0].startswith("--"):
+            if not words or self._is_own(words[0]):
                 raise self._wrong(f"“{typed}” needs a value ({opt.value}).")
             value = words.popleft()
         if opt.value and not value.strip() and not opt.maybe:
@@ -236,6 +248,10 @@ class _Options:
         if opt.many and not all(parts):  # a comma too many: an empty entry means something else to the server
             raise self._wrong(f"“{word}” has an empty entry.")
         self.found.setdefault(opt.name, []).extend(parts)
+
+    def _is_own(self, word: str) -> bool:
+        """Whether the word is another option of this command, so that the value before it was forgotten."""
+        return word.startswith("--") and word[2:].partition("=")[0] in self._known
 
     def _wrong(self, what: str) -> UsageError:
         return UsageError(f"I did nothing: {what} Usage: {self._prefix} {self._command.usage}")

@@ -165,7 +165,7 @@ class Desk:
             return []  # a reaction or reply of somebody else counts for nothing and costs no message
         if question.asker == ANY_ADMIN and not tools.access.is_admin(event.sender):
             return []
-        if event.text == "no":
+        if event.text == "no" and commands()[question.action].on_no is None:
             return [lambda tx: self._refused(tx, question, event.sender, tools)]
         if question.wants != Wants.YES:
             return [self._nudges(event, question, wanted_words(question))]
@@ -295,18 +295,20 @@ class Desk:
         """Settles the question first, in a transaction of its own: a crash later finds it answered, never open."""
         command = commands()[question.action]
         where = place_of(question)
+        verdict = "no" if event.text == "no" and question.wants == Wants.YES else "yes"
         with tools.journal.write() as tx:
             # It may have expired since it was read. Settled by this very event: a crash came after this transaction.
-            settled = questions.settle(tx, question.id, "yes", event.event_id) or questions.settled_by(
-                tx, question.id, "yes", event.event_id
+            settled = questions.settle(tx, question.id, verdict, event.event_id) or questions.settled_by(
+                tx, question.id, verdict, event.event_id
             )
         if not settled:
             return []
         call = Call(question.command_event, question.room_id, event.sender, question.thread, {}, tools)
-        assert command.on_yes is not None
+        then = command.on_no if verdict == "no" else command.on_yes
+        assert then is not None
         try:
             tools.access.check(event.sender, command.right_for({}), command.deed)
-            answer = command.on_yes(call, question.payload)
+            answer = then(call, question.payload)
         except UserError as error:
             answer = Reply(refusal(error, event, tools))
         if isinstance(answer, Ask):

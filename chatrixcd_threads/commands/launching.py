@@ -41,8 +41,20 @@ def token_of(call: Call) -> str:
     return hashlib.blake2b(call.event_id.encode(), digest_size=5).hexdigest()
 
 
-def ask(call: Call, project: Project, template: Template, wanted: Wanted, *, why: str = "") -> Answer:
-    """The question about exactly this launch, or the launch itself where none is asked. `why` stands above the facts."""
+def is_known(call: Call) -> bool:
+    """Whether this command's launch is in the journal already: its handling began before, and was interrupted."""
+    return launches.by_token(call.tools.journal.read(), token_of(call)) is not None
+
+
+def known_payload(call: Call) -> dict[str, object]:
+    """The payload of that launch: it goes on from where it stands."""
+    return {"token": token_of(call)}
+
+
+def ask(
+    call: Call, project: Project, template: Template, wanted: Wanted, *, why: Text | str = "", verb: str = "run"
+) -> Answer:
+    """The question about exactly this launch, or the launch itself where none is asked. `why` is one more line in it."""
     plan, wanted = planned(call, project, template, wanted)
     grade = grade_of(call.tools.settings.bot, project.name, template.name)
     payload: dict[str, object] = {
@@ -53,6 +65,7 @@ def ask(call: Call, project: Project, template: Template, wanted: Wanted, *, why
         "template_id": template.id,
         "template": fingerprint(template),
         "wanted": msgspec.to_builtins(wanted),
+        "verb": verb,
         "body": plan.body,
     }
     if grade is Grade.LOW and not plan.destroys:
@@ -144,13 +157,13 @@ def _record(call: Call, payload: Mapping[str, object], token: str) -> None:
         )
     wanted = msgspec.convert(payload["wanted"], Wanted)
     plan, _ = planned(call, Project(project_id), template, wanted)
-    if json.loads(json.dumps(plan.body)) != payload["body"]:
+    if "body" in payload and json.loads(json.dumps(plan.body)) != payload["body"]:
         raise UserError(
             f"I did not start {template.name}: Semaphore would be asked for something else now than when I asked you. "
             "Its version has changed. Please ask again."
         )
     said = f"{wanted.message} · " if wanted.message else ""
-    message = f"{said}{call.prefix} run, asked by {call.sender} [{token}]"
+    message = f"{said}{call.prefix} {payload['verb']}, asked by {call.sender} [{token}]"
     expected = plan.expected
     with call.tools.journal.write() as tx:
         launches.confirm(
@@ -166,6 +179,7 @@ def _record(call: Call, payload: Mapping[str, object], token: str) -> None:
             body={**plan.body, "message": message},
             now=call.tools.now(),
             expected=msgspec.json.encode(expected).decode() if expected.anything else "",
+            payload=json.dumps(payload),
         )
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
+import sqlite3
 import time
 from collections.abc import Callable
 
+import humanize
+
 from chatrixcd_threads.commands.call import Tools, command_of
+from chatrixcd_threads.commands.notices import ANY_ADMIN
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.show import duration, status
 from chatrixcd_threads.commands.witness import evidence
 from chatrixcd_threads.events import TaskSeen
-from chatrixcd_threads.journal import inbox, launches
+from chatrixcd_threads.journal import inbox, launches, questions
 from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.semaphore.errors import SemaphoreError
+from chatrixcd_threads.semaphore.evidence import changed_hosts
 from chatrixcd_threads.semaphore.follower import GONE
 from chatrixcd_threads.semaphore.models import Line, Task
 from chatrixcd_threads.text.ansi import plain_line
@@ -25,6 +32,11 @@ log = logging.getLogger("chatrixcd.reports")
 LAST_LINES = 12
 WIDEST = 300
 READS = 6
+MOST_NAMES = 10
+PLAN_LINE = re.compile(r"(Plan: \d+ to add|No changes\.)")
+WAITS = "waiting_confirmation"
+WAITS_SECONDS = 7 * 86_400.0  # Semaphore sets no limit
+PLAN_SECONDS = 1_800.0  # how long the result of a dry run may be run for real by a yes
 BETWEEN_READS = 1.0  # seconds; 2.16 writes the last records up to this long after the end (API.md 11)
 
 HOSTS_GO_ON = "What it had already started on its hosts may go on."
@@ -57,17 +69,56 @@ class Reporter:
         self._wake()
 
     def _moved(self, follow: Follow, seen: TaskSeen, tools: Tools) -> None:
+        waits = seen.status == WAITS and follow.status != WAITS
+        plan = self._plan(follow, tools) if waits else ""
         with tools.journal.write() as tx:
-            if launches.saw(tx, follow.id, seen.status) and seen.status == "waiting_confirmation":
-                link = f"{tools.settings.semaphore.url.rstrip('/')}/project/{seen.project_id}/history?t={seen.task_id}"
-                asked = lines(
-                    named(follow) + ": " + status(seen.status),
-                    text("Its plan stands in the output: ")
-                    + code(f"{tools.settings.bot.command_prefix} logs {seen.task_id}"),
-                    f"Confirm or reject it in Semaphore: {link}",
-                )
-                where = Where(f"waits:{follow.id}", follow.room_id, follow.thread)
-                self._poster.post(tx, where, asked, priority=Priority.RESULT, mention=(follow.person,))
+            if not launches.saw(tx, follow.id, seen.status):
+                return
+            if waits:
+                self._announce(tx, follow, plan, tools)
+            else:
+                self._answered_elsewhere(tx, follow, seen.status)
+
+    def _plan(self, follow: Follow, tools: Tools) -> str:
+        """The line that sums the plan up; it may come a moment after the status (API.md 5.4)."""
+        for turn in range(READS):
+            if turn:
+                self._pause(BETWEEN_READS)
+            rows = [plain_line(row).strip() for record in tools.semaphore.output(follow.project_id, follow.task_id)
+                    for row in record.output.split("\n")]  # fmt: skip
+            found = [row for row in rows if PLAN_LINE.match(row)]
+            if found:
+                return found[-1]
+        return ""
+
+    def _announce(self, tx: sqlite3.Connection, follow: Follow, plan: str, tools: Tools) -> None:
+        """A plan waits for its answer: a question that everybody with the right may answer."""
+        prefix, slot = tools.settings.bot.command_prefix, f"waits:{follow.id}"
+        asked = lines(
+            named(follow) + ": " + status(WAITS),
+            bold(plan) if plan else "The end of its plan has not arrived in the output: read it before you answer.",
+            text("The whole plan: ") + code(f"{prefix} logs {follow.task_id}"),
+            text("👍 on this message or ") + code(f"{prefix} confirm {follow.task_id}") + " applies it, 👎 or "
+            + code(f"{prefix} reject {follow.task_id}") + " does not.",
+        )  # fmt: skip
+        where = Where(slot, follow.room_id, follow.thread)
+        self._poster.post(tx, where, asked, priority=Priority.RESULT, mention=(follow.person,))
+        questions.ask(
+            tx,
+            slot=slot,
+            room_id=follow.room_id,
+            thread=follow.thread,
+            asker=ANY_ADMIN,
+            action="confirm",
+            payload={
+                "summary": f"the plan of task #{follow.task_id}",
+                "project_id": follow.project_id,
+                "task_id": follow.task_id,
+            },
+            command_event=slot,
+            now=tools.now(),
+            seconds=WAITS_SECONDS,
+        )
 
     def _ended(self, follow: Follow, seen: TaskSeen, tools: Tools) -> None:
         told = self._gone(follow) if seen.status == GONE else self._told(follow, tools)
@@ -79,6 +130,45 @@ class Reporter:
             slot = follow.stop_slot if follow.stop_slot is not None and edits else f"end:{follow.id}"
             where = Where(slot, follow.room_id, follow.thread, None)
             self._poster.post(tx, where, told, priority=Priority.RESULT, mention=(follow.person,))
+            self._answered_elsewhere(tx, follow, seen.status)
+            if seen.status == "success" and "⛔" not in told.plain:
+                self._offer(tx, follow, tools)
+
+    def _answered_elsewhere(self, tx: sqlite3.Connection, follow: Follow, status_now: str) -> None:
+        """A plan that does not wait any more leaves no open question behind."""
+        slot = f"waits:{follow.id}"
+        if questions.withdraw(tx, slot):
+            said = named(follow) + ": its plan does not wait for an answer any more, it is " + status(status_now) + "."
+            self._poster.post(tx, Where(slot, follow.room_id, follow.thread), said, priority=Priority.STATE)
+
+    def _offer(self, tx: sqlite3.Connection, follow: Follow, tools: Tools) -> None:
+        """After a good dry run of `plan`: a yes runs exactly the same for real."""
+        launch = launches.by_task(tx, follow.project_id, follow.task_id)
+        payload = json.loads(launch.payload) if launch is not None and launch.payload else {}
+        if launch is None or payload.get("verb") != "plan":
+            return
+        slot = f"plan:{follow.id}"
+        real = (
+            text("Shall I run exactly this for real: ")
+            + bold(launch.template_name)
+            + f", as planned in #{follow.task_id}?"
+        )
+        who = f"👍 does it, 👎 does not. Only {follow.person} can answer, within {humanize.precisedelta(PLAN_SECONDS)}."
+        self._poster.post(tx, Where(slot, follow.room_id, follow.thread), lines(real, who), priority=Priority.RESULT)
+        del payload["body"]
+        payload["wanted"].pop("dry_run", None)
+        questions.ask(
+            tx,
+            slot=slot,
+            room_id=follow.room_id,
+            thread=follow.thread,
+            asker=follow.person,
+            action="run",
+            payload=payload | {"verb": "run", "token": f"{payload['token']}r"},
+            command_event=command_of(follow.slot),
+            now=tools.now(),
+            seconds=PLAN_SECONDS,
+        )
 
     def _gone(self, follow: Follow) -> Text:
         return lines(
@@ -95,7 +185,8 @@ class Reporter:
             + (f", it took {took}." if took else ", it never started." if task.start is None else ".")
         )
         if follow.stopper is not None:
-            return lines(self._stopped(follow, task), whose if follow.stopper != follow.person else "", HOSTS_GO_ON)
+            whose = whose if follow.stopper != follow.person else Text()
+            return lines(self._stopped(follow, task), whose, self._changed(follow, tools), HOSTS_GO_ON)
         head = named(follow) + ": " + status(task.status)
         if task.status == "success":
             return lines(head, whose, self._evidence(follow, tools))
@@ -127,6 +218,16 @@ class Reporter:
             return evidence(follow, self._output(follow, tools)[0])
         except SemaphoreError as error:
             return text(f"Not confirmed by the log, which I could not read: {error.sentence}")
+
+    def _changed(self, follow: Follow, tools: Tools) -> str:
+        """The hosts that a stopped task had changed already, where its output tells it."""
+        try:
+            records = tools.semaphore.output(follow.project_id, follow.task_id)
+        except SemaphoreError:
+            return ""
+        hosts = changed_hosts(record.output for record in records)
+        more = f" and {len(hosts) - MOST_NAMES} more" if len(hosts) > MOST_NAMES else ""
+        return f"Hosts changed by then: {', '.join(hosts[:MOST_NAMES])}{more}." if hosts else ""
 
     def _stopped(self, follow: Follow, task: Task) -> Text:
         by = text(" (stopped by ") + person(follow.stopper or "") + ")"

@@ -20,14 +20,34 @@ class Found:
 
 
 def find_task(call: Call) -> Found:
-    """The task named by `task`, else the one the room last heard of. Raises NotFound or UsageError."""
+    """The task named by `task`, else the thread's, else the one the room last heard of. Raises NotFound or UsageError."""
     named = call.values.get("task")
     if named is None:
-        return _last(call)
+        return _of_thread(call) or _last(call)
     number = named.removeprefix("#")
     if not number.isdecimal() or len(number) > 18:
         raise UsageError(f"I did nothing: “{named}” is no task number. Try {call.prefix} status 42.")
     return _numbered(call, int(number))
+
+
+def find_running(call: Call) -> Found:
+    """For what changes a task: named, the thread's, or the only running one of this person here. Never a guess."""
+    if "task" in call.values:
+        return find_task(call)
+    if found := _of_thread(call):
+        return found
+    mine = launches.running_of(call.tools.journal.read(), call.room_id, call.sender)
+    if len(mine) == 1:
+        return Found(mine[0].project_id, call.tools.semaphore.task(mine[0].project_id, mine[0].task_id))
+    named = ", ".join(f"#{each.task_id} {each.template_name}" for each in mine) or "none of yours runs here"
+    raise UsageError(f"I did nothing: which task? Name one ({named}), or say it in the task's thread.")
+
+
+def _of_thread(call: Call) -> Found | None:
+    if call.thread is None:
+        return None
+    found = launches.in_thread(call.tools.journal.read(), call.room_id, call.thread)
+    return None if found is None else Found(found[0], call.tools.semaphore.task(*found))
 
 
 def _last(call: Call) -> Found:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from chatrixcd_threads.commands.builds import build_named
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Opt
 from chatrixcd_threads.commands.parse import words
 from chatrixcd_threads.errors import UsageError
 from chatrixcd_threads.semaphore.find import resolve_inventory
 from chatrixcd_threads.semaphore.gates import HIGHEST_DEBUG
+from chatrixcd_threads.semaphore.models import Template
 from chatrixcd_threads.semaphore.wanted import Wanted
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -36,14 +38,15 @@ OPTIONS: Final = (
 )
 
 
-def wanted(call: Call, project_id: int, *, tags: tuple[str, ...] = ()) -> Wanted:
-    """What the call asks for. `tags` are those that stood as words, as in ChatrixCD. Raises UsageError."""
+def wanted(call: Call, template: Template, *, tags: tuple[str, ...] = ()) -> Wanted:
+    """What the call asks for. `tags` are those that stood as words, as in ChatrixCD. Raises UserError."""
     given = call.options
 
     def one(name: str) -> str:
         return given.get(name, ("",))[0]
 
-    inventory = resolve_inventory(call.tools.semaphore, project_id, one("inventory")) if "inventory" in given else None
+    semaphore, project_id = call.tools.semaphore, template.project_id
+    inventory = resolve_inventory(semaphore, project_id, one("inventory")) if "inventory" in given else None
     return Wanted(
         limit=given.get("limit", ()),
         tags=(*tags, *given.get("tags", ())),
@@ -60,6 +63,7 @@ def wanted(call: Call, project_id: int, *, tags: tuple[str, ...] = ()) -> Wanted
         auto_approve="auto-approve" in given,
         upgrade="upgrade" in given,
         reconfigure="reconfigure" in given,
+        build=build_named(semaphore, template, one("build")).task_id if "build" in given else None,
     )
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 class Launch:
     """A confirmed launch. States: confirmed, sending, started, failed, doubt, mismatch.
 
-    `looked` says what a doubt rests on; `expected` (JSON) is what the output must show.
+    `looked` says what a doubt rests on; `expected` (JSON) is what the output must show; `payload` (JSON) is
+    the payload of the question that was confirmed.
     """
 
     id: int
@@ -30,6 +31,7 @@ class Launch:
     changed_at: float
     looked: str = ""
     expected: str = ""
+    payload: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +81,16 @@ def confirm(
     body: Mapping[str, object],
     now: float,
     expected: str = "",
+    payload: str = "",
 ) -> None:
     """Records a confirmed launch. The token is unique: confirming the same question twice is confirming once."""
     tx.execute(
         "INSERT OR IGNORE INTO launches (token, slot, room_id, thread, sender, project_id, template_id, template_name, body,"
-        " state, changed_at, expected) VALUES (?,?,?,?,?,?,?,?,?,'confirmed',?,?)",
-        (token, slot, room_id, thread, sender, project_id, template_id, template_name, json.dumps(body), now, expected),
+        " state, changed_at, expected, payload) VALUES (?,?,?,?,?,?,?,?,?,'confirmed',?,?,?)",
+        (
+            *(token, slot, room_id, thread, sender, project_id, template_id, template_name, json.dumps(body), now),
+            *(expected, payload),
+        ),
     )
 
 
@@ -202,6 +208,33 @@ def project_of(connection: sqlite3.Connection, task_id: int) -> list[int]:
         (task_id,),
     ).fetchall()
     return [int(row[0]) for row in rows]
+
+
+def in_thread(connection: sqlite3.Connection, room_id: str, root: str) -> tuple[int, int] | None:
+    """(project, task) of a thread: the thread's first message is the command, its answer, or the report of a task."""
+    row = connection.execute(
+        "SELECT f.project_id, f.task_id FROM follows f LEFT JOIN outbox o ON o.slot IN (f.slot, f.stop_slot, 'end:' || f.id,"
+        " 'waits:' || f.id) WHERE f.room_id = ?1 AND (f.thread = ?2 OR f.slot = 'answer:' || ?2 OR o.event_id = ?2)"
+        " ORDER BY f.id DESC LIMIT 1",
+        (room_id, root),
+    ).fetchone()
+    return None if row is None else (int(row[0]), int(row[1]))
+
+
+def running_of(connection: sqlite3.Connection, room_id: str, person: str) -> list[Follow]:
+    """The tasks of one person in a room whose end was not told yet."""
+    rows = connection.execute(
+        "SELECT * FROM follows WHERE room_id = ? AND person = ? AND done = 0 ORDER BY id DESC", (room_id, person)
+    ).fetchall()
+    return [_follow(row) for row in rows]
+
+
+def follows_of(connection: sqlite3.Connection, project_id: int, task_id: int) -> list[Follow]:
+    """Everybody who follows this task, or did."""
+    rows = connection.execute(
+        "SELECT * FROM follows WHERE project_id = ? AND task_id = ? ORDER BY id", (project_id, task_id)
+    ).fetchall()
+    return [_follow(row) for row in rows]
 
 
 def last_in(connection: sqlite3.Connection, room_id: str, person: str) -> tuple[int, int] | None:

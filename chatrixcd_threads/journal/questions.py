@@ -139,6 +139,12 @@ def go_on(tx: sqlite3.Connection, question_id: int, payload: Mapping[str, object
     return changed.rowcount == 1
 
 
+def withdraw(tx: sqlite3.Connection, slot: str) -> bool:
+    """The question of this slot needs no answer any more. False when none was open."""
+    changed = tx.execute("UPDATE questions SET state = 'withdrawn' WHERE slot = ? AND state = 'open'", (slot,))
+    return changed.rowcount == 1
+
+
 def chattered(tx: sqlite3.Connection, room_id: str, person: str) -> None:
     """The person said something else in the room: a bare word there no longer answers the open questions."""
     tx.execute("UPDATE questions SET chatter = 1 WHERE room_id = ? AND asker = ? AND state = 'open'", (room_id, person))

@@ -20,6 +20,7 @@ _HOST_LINE: Final = re.compile(
     r"(?:ok|changed|skipping|failed|fatal|unreachable|rescued|ignored): \[([^\]\s]+)(?: -> [^\]]*)?\]"
 )
 _RECAP: Final = re.compile(r"(\S+)\s+: ok=\d+\s+changed=\d+\s+unreachable=\d+\s+failed=\d+")
+_RECAP_FAILED: Final = re.compile(r"(\S+)\s+: ok=\d+\s+changed=\d+\s+unreachable=(\d+)\s+failed=(\d+)")
 _BANNER: Final = re.compile(r"(?:PLAY RECAP|(?:PLAY|TASK|RUNNING HANDLER) \[.*\](?: \[CHECK MODE\])?) \*+$")
 _PLAY: Final = re.compile(r"PLAY \[")
 _CHECKED: Final = "[CHECK MODE]"
@@ -104,6 +105,21 @@ def hosts_of(limit: Sequence[str], inventory: str) -> tuple[str, ...] | None:
         fitting |= {host for name, hosts in groups.items() if fnmatch.fnmatchcase(name, each) for host in hosts}
         found |= fitting or {each}
     return tuple(sorted(found))
+
+
+def failed_hosts(records: Iterable[str]) -> tuple[str, ...]:
+    """The hosts of an ansible output that failed or could not be reached, by its recap."""
+    rows = (plain_line(row).strip() for record in records for row in record.split("\n"))
+    found = (_RECAP_FAILED.match(row) for row in rows)
+    return tuple(dict.fromkeys(each[1] for each in found if each and (int(each[2]) or int(each[3]))))
+
+
+def changed_hosts(records: Iterable[str]) -> tuple[str, ...]:
+    """The hosts on which an ansible output shows a change."""
+    rows = (plain_line(row).strip() for record in records for row in record.split("\n"))
+    return tuple(
+        dict.fromkeys(found[1] for row in rows if row.startswith("changed: ") and (found := _HOST_LINE.match(row)))
+    )
 
 
 def _gathered(records: Iterable[str]) -> _Seen:

@@ -230,6 +230,12 @@ def work_out(wanted: Wanted, template: Template, version: Version | None) -> Pla
     )
 
 
+def openings(template: Template, version: Version | None) -> list[str]:
+    """The options that a run of this template may use, for people."""
+    kind = family(template.app)
+    return [gate.option for gate in GATES if kind in gate.families and not gate.allowed(template, version)]
+
+
 def older(version: Version | None, than: Version) -> bool:
     """Whether the server is known to be older. An unknown version is not: it gets the strict rules."""
     return version is not None and version < than

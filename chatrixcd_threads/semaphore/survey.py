@@ -85,7 +85,7 @@ def _choice(variable: SurveyVar, typed: str) -> str | None:
 
 def _secret_trouble(variable: SurveyVar, template: Template, given: Mapping[str, str]) -> list[str]:
     if variable.name in given:
-        return [f"{variable.name} is a secret: never type it in a room. I ask you for it in a direct chat."]
+        return [f"{variable.name} is a secret. Never type it in a room: I ask you for it in a direct chat."]
     if variable.required and family(template.app) != "ansible":
         return [
             f"{variable.name} is a secret, and Semaphore gives secrets to ansible only: this job would run without it."

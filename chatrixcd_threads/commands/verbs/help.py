@@ -23,7 +23,7 @@ def help_(call: Call) -> Reply:
     if named is not None:
         return Reply(explained(find(named, call.prefix), call.prefix))
     shown = [each for each in commands().values() if not each.hidden]
-    rows = [(code(f"{call.prefix} {each.usage}"), each.summary) for each in shown]
+    rows = [(code(f"{call.prefix} {each.brief}"), each.summary) for each in shown]
     hint = (
         text("More about one: ") + code(f"{call.prefix} help run") + ". Only the first line of a message is a command."
     )
@@ -32,12 +32,15 @@ def help_(call: Call) -> Reply:
 
 def explained(known: Command, prefix: str) -> Text:
     """Usage, arguments, example and right of one command."""
-    args = bullets([code(arg.name) + f": {arg.help}" for arg in known.args]) if known.args else Text()
+    args = [code(arg.name) + f": {arg.help}" for arg in known.args]
+    args += [code(opt.usage.strip("[]")) + f": {opt.help}" for opt in known.options]
+    args += [code("NAME=VALUE") + ": a variable of the job"] if known.pairs else []
+    args += [code("-- ARGUMENTS") + ": handed to the program as they are"] if known.raw else []
     needs = sorted({RIGHTS[right] for right in (known.right, *known.rights.values())})
     return lines(
         bold(f"{prefix} {known.usage}"),
         f"It {known.summary}.",
-        args,
+        bullets(args) if args else "",
         text("Example: ") + code(f"{prefix} {known.example}"),
         f"Who may: {' / '.join(needs)}.",
     )

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from chatrixcd_threads.commands import launching, wishes
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Arg, command
-from chatrixcd_threads.journal import launches
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.semaphore.find import resolve_project, resolve_template
 
@@ -28,13 +27,13 @@ from chatrixcd_threads.semaphore.find import resolve_project, resolve_template
 )
 def run(call: Call) -> Answer:
     """Reads the single template (the list does not tell everything) and asks with what it read."""
-    if launches.by_token(call.tools.journal.read(), launching.token_of(call)) is not None:
-        return launching.carry_out(call, {"token": launching.token_of(call)})
+    if launching.is_known(call):
+        return launching.carry_out(call, launching.known_payload(call))
     semaphore = call.tools.semaphore
     project = resolve_project(semaphore, call.values.get("project"))
     named, tags = _positional_tags(call.values.get("template"))
     template = semaphore.template(project.id, resolve_template(semaphore, project, named).id)
-    return launching.ask(call, project, template, wishes.wanted(call, project.id, tags=tags))
+    return launching.ask(call, project, template, wishes.wanted(call, template, tags=tags))
 
 
 @run.confirmed

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from chatrixcd_threads.commands.call import Call
-from chatrixcd_threads.commands.declare import Arg, Reply, command
+from chatrixcd_threads.commands.declare import Arg, Opt, Reply, command
 from chatrixcd_threads.commands.show import status
-from chatrixcd_threads.commands.tasks import Found, find_task
+from chatrixcd_threads.commands.tasks import Found, find_running
+from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.journal import launches
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.semaphore.errors import TimedOut
+from chatrixcd_threads.semaphore.models import NOT_YET_RUN, Task
 from chatrixcd_threads.text.markup import bold, lines, person, text
+
+HAS_JOB: Final = frozenset({"running", "stopping", "waiting_confirmation", "confirmed"})
 
 
 @command(
@@ -18,19 +24,22 @@ from chatrixcd_threads.text.markup import bold, lines, person, text
     example="stop 42",
     right=Right.RUN,
     deed="stop tasks",
-    args=(Arg("task", "the task's number", required=True),),
+    args=(Arg("task", "the task's number; in its thread, or when only one of yours runs here, it may be left out"),),
+    options=(Opt("force", "kills it, when a plain stop does not help"),),
 )
 def stop(call: Call) -> Reply:
     """Reads the task first: a stop would rewrite the result of a finished one (API.md 5.5), so none is sent then."""
-    found = find_task(call)
+    found, force = find_running(call), "force" in call.options
     task = found.task
     named = text("Task ") + bold(f"#{task.id}")
     if task.finished:
         return Reply(lines(named + " is over already: " + status(task.status), "There is nothing left to stop."))
+    if force:
+        refuse_to_kill_what_waits(task)
     name = task.tpl_alias or call.tools.semaphore.template(found.project_id, task.template_id).name
-    again = task.status == "stopping"
+    again = task.status == "stopping" and not force
     if not again:
-        _ask_semaphore(call, found)
+        _ask_semaphore(call, found, force)
     with call.tools.journal.write() as tx:
         launches.follow_stop(
             tx,
@@ -44,18 +53,29 @@ def stop(call: Call) -> Reply:
         )
     call.tools.follow_now()
     asked = text("🛑 It is being stopped already: ") if again else text("🛑 I asked Semaphore to stop ")
+    hint = f"If it hangs: {call.prefix} stop {task.id} --force" if again and task.status in HAS_JOB else ""
     return Reply(
         lines(
-            asked + named + f" ({name}), for " + person(call.sender) + ".",
+            asked + named + f" ({name}), for " + person(call.sender) + (" by force." if force else "."),
             "I say here when it has stopped. What it has already started on its hosts may go on.",
+            hint,
         )
     )
 
 
-def _ask_semaphore(call: Call, found: Found) -> None:
+def refuse_to_kill_what_waits(task: Task) -> None:
+    """A forced stop of a waiting task shows it as stopped, and the server runs it later all the same (API.md 5.5)."""
+    if task.status in NOT_YET_RUN:
+        raise UserError(
+            f"I did not force task #{task.id}: it is {task.status}, and Semaphore would show it as stopped and run it later "
+            "all the same. A plain stop takes it out of the queue; I send that when you leave out --force."
+        )
+
+
+def _ask_semaphore(call: Call, found: Found, force: bool) -> None:
     """An answer that never came may still have stopped the task: then it is watched like any other stop."""
     try:
-        call.tools.semaphore.stop(found.project_id, found.task.id)
+        call.tools.semaphore.stop(found.project_id, found.task.id, force=force)
     except TimedOut as error:
         if not error.sent:
             raise

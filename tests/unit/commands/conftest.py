@@ -17,7 +17,8 @@ from chatrixcd_threads.commands.desk import Desk
 from chatrixcd_threads.commands.post import Poster
 from chatrixcd_threads.commands.registry import commands
 from chatrixcd_threads.commands.reports import Reporter
-from chatrixcd_threads.events import Incoming, Kind, RoomInfo, RoomOutcome, TaskSeen
+from chatrixcd_threads.commands.witness import Witness
+from chatrixcd_threads.events import Incoming, Kind, OutputDue, RoomInfo, RoomOutcome, TaskSeen
 from chatrixcd_threads.journal import inbox, launches, outbox
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.journal.launches import Follow
@@ -56,6 +57,8 @@ class FakeSemaphore:
         self.instead: dict[str, Any] = {}  # what the server makes of a task, whatever was asked
         self.posts: list[Mapping[str, object]] = []
         self.stops: list[int] = []
+        self.forced: list[int] = []
+        self.decided: list[tuple[str, int]] = []
 
     def _may_fail(self, name: str) -> None:
         failure = self.fails.get(name)
@@ -117,8 +120,17 @@ class FakeSemaphore:
         readings = self.outputs.get(task_id, [[]])
         return readings.pop(0) if len(readings) > 1 else readings[0]
 
+    def confirm(self, project_id: int, task_id: int) -> None:
+        self.decided.append(("confirm", task_id))
+        self._may_fail("confirm")
+
+    def reject(self, project_id: int, task_id: int) -> None:
+        self.decided.append(("reject", task_id))
+        self._may_fail("reject")
+
     def stop(self, project_id: int, task_id: int, *, force: bool = False) -> None:
         self.stops.append(task_id)
+        self.forced += [task_id] if force else []
         self._may_fail("stop")
 
     def runs(self, task_id: int, project_id: int = 1, template_id: int = 5, **more: Any) -> Task:
@@ -163,6 +175,7 @@ class Bench:
         self.aliases = AliasManager(folder / "aliases.json", builtins=commands)
         poster = Poster(Redactor(lambda: (SECRET,)))
         self.desk = Desk(self.tools, poster, self._wake)
+        self.witness = Witness(self.tools, poster, self._wake)
         self.reporter = Reporter(self.tools, poster, self._wake, pause=lambda seconds: None)
         self._events = 0
 
@@ -275,6 +288,20 @@ class Bench:
         self.react(self.asked(text, **more))
         self.deliver()
         return max(self.semaphore.task_list)
+
+    def witnessed(self, task_id: int, *output: str) -> str:
+        """The output so far is held against what was asked; what the room hears of it."""
+        self.semaphore.says(task_id, list(output))
+        follow = self.follow(task_id)
+        self.witness.look(OutputDue(follow.id, task_id))
+        return str(self.content(f"against:{follow.id}").get("plain", ""))
+
+    def template(self, template_id: int = 6, **changed: Any) -> None:
+        """Another template from now on."""
+        self.semaphore.template_list = [
+            msgspec.structs.replace(each, **changed) if each.id == template_id else each
+            for each in self.semaphore.template_list
+        ]
 
     def follow(self, task_id: int) -> Follow:
         row = self.journal.read().execute("SELECT id FROM follows WHERE task_id = ?", (task_id,)).fetchone()

@@ -186,7 +186,7 @@ def test_a_task_that_waits_for_somebody(bench: Bench) -> None:
     bench.semaphore.runs(task, status="waiting_confirmation")
     told = bench.reported(task)
     assert "❓ waits for a confirmation in Semaphore" in told
-    assert f"https://s.example.org/project/1/history?t={task}" in told
+    assert f"!cd confirm {task} applies it" in told
     assert bench.content("waits:1")["mention"] == [PERSON]
     assert bench.reported(task) == ""
 

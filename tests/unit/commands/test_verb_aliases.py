@@ -122,8 +122,8 @@ def test_test(room: Room) -> None:
         "!cd d 'my web' stands for\n!cd run 1 'my web'\n"
         "run starts a task from a template (I ask first). I have run nothing now."
     )
-    room.manager.add("s", "stop")
-    assert "⚠ It would be refused: task is missing." in room.say("test s")
+    room.manager.add("s", "rollback")
+    assert "⚠ It would be refused: project is missing." in room.say("test s")
     with pytest.raises(UsageError, match="needs 1 word after it"):
         room.say("test d")
     assert room.told == []

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from chatrixcd_threads.events import TaskSeen
+from chatrixcd_threads.events import OutputDue, TaskSeen
 from chatrixcd_threads.journal import launches
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.semaphore.client import Semaphore
@@ -31,9 +31,9 @@ class Watched:
         self.journal = journal
         self.tasks: dict[int, Task | Exception] = {}
         self.asked: list[int] = []
-        self.seen: list[TaskSeen] = []
+        self.told: list[TaskSeen | OutputDue] = []
         self.beats = 0
-        self.follower = Follower(journal, lambda: cast(Semaphore, self), lambda: 2.0, self.seen.append)
+        self.follower = Follower(journal, lambda: cast(Semaphore, self), lambda: 2.0, self.told.append)
 
     def task(self, project_id: int, task_id: int) -> Task:
         self.asked.append(task_id)
@@ -42,7 +42,7 @@ class Watched:
             raise found
         return found
 
-    def follow(self, task_id: int, **facts: Any) -> None:
+    def follow(self, task_id: int, expected: str = "", **facts: Any) -> None:
         self.show(task_id, **facts)
         with self.journal.write() as tx:
             launches.confirm(
@@ -57,6 +57,7 @@ class Watched:
                 template_name="Deploy",
                 body={},
                 now=0.0,
+                expected=expected,
             )
             launch = launches.by_token(tx, f"t{task_id}")
             assert launch is not None
@@ -64,6 +65,10 @@ class Watched:
 
     def show(self, task_id: int, status: str = "running", **facts: Any) -> None:
         self.tasks[task_id] = Task(id=task_id, status=status, **({"start": BEGIN} | facts))
+
+    @property
+    def seen(self) -> list[TaskSeen]:
+        return [each for each in self.told if isinstance(each, TaskSeen)]
 
     def round(self) -> list[tuple[int, str, bool]]:
         """One look; what was reported in it."""
@@ -141,11 +146,10 @@ def test_a_report_that_fails_while_others_are_looked_at_is_not_forgotten(watched
     """The worker can be faster than the round that it belongs to."""
     watched.follow(42, status="success")
     watched.follow(43)
-    seen = watched.seen.append
 
-    def report(event: TaskSeen) -> None:
-        seen(event)
-        if len(watched.seen) == 1:
+    def report(event: TaskSeen | OutputDue) -> None:
+        watched.told.append(event)
+        if len(watched.seen) == 1 and isinstance(event, TaskSeen):
             watched.follower.again(event.follow_id)
 
     watched.follower = Follower(watched.journal, lambda: cast(Semaphore, watched), lambda: 2.0, report)
@@ -159,7 +163,7 @@ def test_after_a_restart_the_end_is_reported_and_a_known_state_is_not(watched: W
     watched.round()
     with watched.journal.write() as tx:
         launches.saw(tx, 1, "running")
-    watched.follower = Follower(watched.journal, lambda: cast(Semaphore, watched), lambda: 2.0, watched.seen.append)
+    watched.follower = Follower(watched.journal, lambda: cast(Semaphore, watched), lambda: 2.0, watched.told.append)
     assert watched.round() == [(43, "success", True)]
 
 
@@ -249,7 +253,7 @@ def test_it_beats_for_every_task_and_stops_between_two(watched: Watched) -> None
 
 def test_it_lives_until_it_is_stopped_and_wakes_for_new_tasks(watched: Watched) -> None:
     stop, looked, reported = threading.Event(), threading.Event(), threading.Event()
-    report: Callable[[TaskSeen], None] = lambda seen: reported.set()  # noqa: E731
+    report: Callable[[TaskSeen | OutputDue], None] = lambda seen: reported.set()  # noqa: E731
     follower = Follower(watched.journal, lambda: cast(Semaphore, watched), lambda: 2.0, report)
     thread = threading.Thread(target=follower.run, args=(stop, looked.set))
     thread.start()
@@ -261,3 +265,20 @@ def test_it_lives_until_it_is_stopped_and_wakes_for_new_tasks(watched: Watched) 
     follower.wake()
     thread.join(LIMIT)
     assert not thread.is_alive()
+
+
+def test_the_output_is_due_while_a_task_runs_and_nothing_is_settled(watched: Watched) -> None:
+    watched.follow(42, expected='{"check":true}', status="waiting", start=None)
+    watched.follow(43)  # nothing special was asked
+    watched.round()
+    assert watched.told[-1] == watched.seen[-1]
+    watched.show(42)
+    watched.round()
+    watched.round()
+    due = [each for each in watched.told if isinstance(each, OutputDue)]
+    assert [each.task_id for each in due] == [42, 42]
+    with watched.journal.write() as tx:
+        assert launches.judged(tx, due[0].follow_id, "shown", settled=True)
+        assert not launches.judged(tx, due[0].follow_id, "again", settled=True)
+    watched.round()
+    assert len([each for each in watched.told if isinstance(each, OutputDue)]) == 2

@@ -1,0 +1,41 @@
+"""`confirm`: lets a waiting plan be applied; the reaction on its announcement does the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chatrixcd_threads.commands.call import Call
+from chatrixcd_threads.commands.deciding import decide
+from chatrixcd_threads.commands.declare import Answer, Arg, Reply, command
+from chatrixcd_threads.commands.tasks import Found, find_running
+from chatrixcd_threads.policy.access import Right
+
+
+@command(
+    "confirm",
+    "lets a plan that waits be applied",
+    example="confirm 42",
+    right=Right.RUN,
+    deed="confirm plans",
+    args=(Arg("task", "the task's number; may be left out in its thread"),),
+)
+def confirm(call: Call) -> Reply:
+    """Only while it waits."""
+    return decide(call, find_running(call), apply=True)
+
+
+@confirm.confirmed
+def apply(call: Call, payload: Mapping[str, object]) -> Answer:
+    """👍 on the announcement."""
+    return decide(call, _announced(call, payload), apply=True)
+
+
+@confirm.declined
+def reject(call: Call, payload: Mapping[str, object]) -> Answer:
+    """👎 on the announcement."""
+    return decide(call, _announced(call, payload), apply=False)
+
+
+def _announced(call: Call, payload: Mapping[str, object]) -> Found:
+    project_id, task_id = int(str(payload["project_id"])), int(str(payload["task_id"]))
+    return Found(project_id, call.tools.semaphore.task(project_id, task_id))

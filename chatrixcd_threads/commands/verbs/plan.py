@@ -1,0 +1,58 @@
+"""`plan`: a verified dry run; a yes to its result runs exactly the same for real."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from chatrixcd_threads.commands import launching, wishes
+from chatrixcd_threads.commands.call import Call
+from chatrixcd_threads.commands.declare import Answer, Arg, Opt, command
+from chatrixcd_threads.errors import UserError
+from chatrixcd_threads.policy.access import Right
+from chatrixcd_threads.semaphore.find import resolve_project, resolve_template
+from chatrixcd_threads.semaphore.models import Template
+from chatrixcd_threads.semaphore.wanted import family
+
+
+def _options() -> tuple[Opt, ...]:
+    return tuple(each for each in wishes.OPTIONS if each.name not in ("dry-run", "destroy", "auto-approve"))
+
+
+@command(
+    "plan",
+    "shows what a run would change, and then runs exactly that if you say so",
+    example="plan 1 6",
+    right=Right.RUN,
+    deed="start tasks",
+    args=(
+        Arg("project", "number or name; may be left out when there is only one"),
+        Arg("template", "number or name; may be left out when there is only one", rest=True),
+    ),
+    options=_options(),
+    pairs=True,
+    raw=True,
+)
+def plan(call: Call) -> Answer:
+    """A dry run like any launch: it is asked about, and its output is held against it."""
+    semaphore = call.tools.semaphore
+    if launching.is_known(call):
+        return launching.carry_out(call, launching.known_payload(call))
+    project = resolve_project(semaphore, call.values.get("project"))
+    template = semaphore.template(project.id, resolve_template(semaphore, project, call.values.get("template")).id)
+    refuse_without_dry_run(template)
+    wanted = msgspec.structs.replace(wishes.wanted(call, template), dry_run=True)
+    return launching.ask(call, project, template, wanted, verb="plan")
+
+
+@plan.confirmed
+def start(call: Call, payload: Mapping[str, object]) -> Answer:
+    """After the yes: to the question before the dry run, or to the one at its end, which holds the real launch."""
+    return launching.carry_out(call, payload)
+
+
+def refuse_without_dry_run(template: Template) -> None:
+    """Only ansible and terraform can tell what they would do."""
+    if family(template.app) == "script":
+        raise UserError(f"I did not start {template.name}: {template.app} has no dry run; it would run for real.")

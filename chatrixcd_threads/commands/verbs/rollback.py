@@ -1,0 +1,61 @@
+"""`rollback`: deploys the last good build again, or a named one; what it will do is shown first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chatrixcd_threads.commands import builds, launching
+from chatrixcd_threads.commands.call import Call
+from chatrixcd_threads.commands.declare import Answer, Arg, command
+from chatrixcd_threads.errors import UsageError, UserError
+from chatrixcd_threads.policy.access import Right
+from chatrixcd_threads.semaphore.find import resolve_project, resolve_template
+from chatrixcd_threads.semaphore.wanted import Wanted
+
+
+@command(
+    "rollback",
+    "deploys the last good build again (I show it first)",
+    example="rollback 1 9 to 1.4.1",
+    right=Right.RUN,
+    deed="start tasks",
+    args=(
+        Arg("project", "number or name of the project", required=True),
+        Arg(
+            "template",
+            "number or name of the deploy template; then, if you like: to VERSION or TASK",
+            required=True,
+            rest=True,
+        ),
+    ),
+)
+def rollback(call: Call) -> Answer:
+    """Without `to` the build of the last good run before the newest one."""
+    if launching.is_known(call):
+        return launching.carry_out(call, launching.known_payload(call))
+    semaphore = call.tools.semaphore
+    project = resolve_project(semaphore, call.values["project"])
+    named, separator, target = call.values["template"].rpartition(" to ")
+    named = named if separator else call.values["template"]
+    if separator and not target.strip():
+        raise UsageError(f"I did nothing: to which build? Usage: {call.prefix} {rollback.usage}")
+    template = semaphore.template(project.id, resolve_template(semaphore, project, named).id)
+    if template.type != "deploy":
+        raise UserError(f"I did not start {template.name}: only deploy templates have builds to go back to.")
+    history = builds.last_good(semaphore, template) if not separator else None
+    if history is not None and history.good.build_task_id is not None:
+        build_id = history.good.build_task_id
+        why = (
+            f"{template.name} has {builds.deployed(history.newest)} now (#{history.newest.id}, {history.newest.status}). "
+            f"The last good run was #{history.good.id} with {builds.deployed(history.good)}: that one is deployed again."
+        )
+    else:
+        build = builds.build_named(semaphore, template, target.strip())
+        build_id, why = build.task_id, f"It deploys build {build.label} again."
+    return launching.ask(call, project, template, Wanted(build=build_id), why=why, verb="rollback")
+
+
+@rollback.confirmed
+def start(call: Call, payload: Mapping[str, object]) -> Answer:
+    """After the yes."""
+    return launching.carry_out(call, payload)
