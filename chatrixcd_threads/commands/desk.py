@@ -26,6 +26,7 @@ from chatrixcd_threads.errors import NotAllowed, UserError
 from chatrixcd_threads.events import Incoming, Kind
 from chatrixcd_threads.journal import inbox, outbox, questions
 from chatrixcd_threads.journal.questions import Question
+from chatrixcd_threads.policy.access import OPERATOR_ROOM
 from chatrixcd_threads.settings.tones import tone_of
 from chatrixcd_threads.text.markup import Text, code, lines, person, text
 from chatrixcd_threads.threads.diagnose import new_code
@@ -327,6 +328,8 @@ class Desk:
         return lambda tx: self._poster.post(tx, where, reply.text, file=reply.file, mention=reply.mention)
 
     def _asks(self, event: Incoming, command: Command, asked: Ask, tools: Tools) -> Effect:
+        if asked.wants is Wants.VALUE and event.thread is None and event.room_id != OPERATOR_ROOM:
+            event = replace(event, thread=event.event_id)  # a form does not fill the room
         seconds = tools.settings.bot.question_seconds
         how = how_to_answer(asked, event.sender, seconds)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from chatrixcd_threads.commands import forms
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Ask, Reply, Wants
 from chatrixcd_threads.commands.phrases import phrase
@@ -55,9 +56,7 @@ def ask(
     call: Call, project: Project, template: Template, wanted: Wanted, *, why: Text | str = "", verb: str = "run"
 ) -> Answer:
     """The question about exactly this launch, or the launch itself where none is asked. `why` is one more line in it."""
-    plan, wanted = planned(call, project, template, wanted)
-    grade = grade_of(call.tools.settings.bot, project.name, template.name)
-    payload: dict[str, object] = {
+    base: dict[str, object] = {
         "summary": template.name,
         "name": template.name,
         "token": token_of(call),
@@ -66,8 +65,16 @@ def ask(
         "template": fingerprint(template),
         "wanted": msgspec.to_builtins(wanted),
         "verb": verb,
-        "body": plan.body,
     }
+    missing = refuse_bad_values(template, wanted).missing
+    if missing:
+        # What will be refused is refused before the form, and there will be variables.
+        some = msgspec.structs.replace(wanted, variables={**wanted.variables, missing[0].name: "…"})
+        work_out(some, template, version_of(call.tools.semaphore))
+        return forms.ask(call, template, base, missing)
+    plan, wanted = planned(call, project, template, wanted)
+    grade = grade_of(call.tools.settings.bot, project.name, template.name)
+    payload = {**base, "wanted": msgspec.to_builtins(wanted), "body": plan.body}
     if grade is Grade.LOW and not plan.destroys:
         return carry_out(call, payload)
     wants = Wants.NAME if grade is Grade.HIGH or plan.destroys else Wants.YES
@@ -94,9 +101,7 @@ def asked_by(sender: str) -> Text:
 
 def planned(call: Call, project: Project, template: Template, wanted: Wanted) -> tuple[Plan, Wanted]:
     """What will really be used. Raises UserError for all that the server would ignore, and for what is missing."""
-    filled = survey.fill(template, wanted.variables)
-    if filled.problems:
-        raise UserError("\n".join([f"I did not start {template.name}.", *filled.problems]))
+    filled = refuse_bad_values(template, wanted)
     if filled.missing:
         names = ", ".join(each.title or each.name for each in filled.missing)
         raise UserError(f"I did not start {template.name}: it needs values for {names}. Give them as NAME=VALUE.")
@@ -105,6 +110,25 @@ def planned(call: Call, project: Project, template: Template, wanted: Wanted) ->
     wanted = msgspec.structs.replace(wanted, variables=dict(filled.values))
     plan = work_out(wanted, template, version_of(call.tools.semaphore))
     return replace(plan, expected=resolved(call, project.id, template, wanted, plan.expected)), wanted
+
+
+def refuse_bad_values(template: Template, wanted: Wanted) -> survey.Filled:
+    """The survey filled as far as it goes. Raises UserError for values that it does not take."""
+    filled = survey.fill(template, wanted.variables)
+    if filled.problems:
+        raise UserError("\n".join([f"I did not start {template.name}.", *filled.problems]))
+    return filled
+
+
+def answered(call: Call, payload: Mapping[str, object], words: str) -> Answer:
+    """An answer to the form: the next question of it, or the one about the launch."""
+    project_id, template_id = int(str(payload["project_id"])), int(str(payload["template_id"]))
+    template = call.tools.semaphore.template(project_id, template_id)
+    wanted, problem = forms.take(call, template, payload, words)
+    if problem:
+        return forms.ask(call, template, payload, refuse_bad_values(template, wanted).missing, problem)
+    project = call.tools.semaphore.project(project_id)
+    return ask(call, project, template, wanted, verb=str(payload["verb"]))
 
 
 def resolved(call: Call, project_id: int, template: Template, wanted: Wanted, expected: Expected) -> Expected:

@@ -97,7 +97,10 @@ class Office:
             asked = questions.open_for(tx, OPERATOR_ROOM, OPERATOR)
             answers = verdict is not None and bool(asked)
             kind, words = (Kind.ANSWER, str(verdict)) if answers else (Kind.COMMAND, line if said is None else said)
-            event = Incoming(0, ticket, OPERATOR_ROOM, OPERATOR, kind, words, at=self._now())
+            if said is None and asked and asked[0].wants != "yes":  # with the prefix it is a command all the same
+                kind, words, answers = Kind.SAID, line.strip(), True
+            target = asked[0].command_event if kind is Kind.SAID else None
+            event = Incoming(0, ticket, OPERATOR_ROOM, OPERATOR, kind, words, target, at=self._now())
             fresh = inbox.accept(tx, [event])
             outbox.keep_newest(tx, OPERATOR_ROOM, KEPT_ANSWERS)
         for each in fresh:

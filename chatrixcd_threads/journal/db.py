@@ -129,6 +129,7 @@ ALTER TABLE follows ADD COLUMN evidence TEXT NOT NULL DEFAULT '';
 ALTER TABLE follows ADD COLUMN judged INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX launches_unsettled ON launches (id) WHERE state IN ('confirmed', 'sending', 'doubt');
 CREATE INDEX launches_task ON launches (task_id);
+CREATE INDEX launches_template ON launches (project_id, template_id, id);
 CREATE INDEX follows_room ON follows (room_id, id);
 CREATE INDEX questions_command ON questions (command_event);
 """,

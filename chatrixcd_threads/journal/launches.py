@@ -145,6 +145,15 @@ def judged(tx: sqlite3.Connection, follow_id: int, evidence: str, *, settled: bo
     return changed.rowcount == 1
 
 
+def last_of(connection: sqlite3.Connection, project_id: int, template_id: int) -> Launch | None:
+    """The newest launch of a template that became a task."""
+    row = connection.execute(
+        "SELECT * FROM launches WHERE project_id = ? AND template_id = ? AND task_id IS NOT NULL ORDER BY id DESC LIMIT 1",
+        (project_id, template_id),
+    ).fetchone()
+    return None if row is None else _launch(row)
+
+
 def by_task(connection: sqlite3.Connection, project_id: int, task_id: int) -> Launch | None:
     """The launch that started this task."""
     row = connection.execute(

@@ -46,6 +46,12 @@ def plan(call: Call) -> Answer:
     return launching.ask(call, project, template, wanted, verb="plan")
 
 
+@plan.said
+def answer(call: Call, payload: Mapping[str, object], words: str) -> Answer:
+    """An answer to the form."""
+    return launching.answered(call, payload, words)
+
+
 @plan.confirmed
 def start(call: Call, payload: Mapping[str, object]) -> Answer:
     """After the yes: to the question before the dry run, or to the one at its end, which holds the real launch."""

@@ -55,6 +55,12 @@ def rollback(call: Call) -> Answer:
     return launching.ask(call, project, template, Wanted(build=build_id), why=why, verb="rollback")
 
 
+@rollback.said
+def answer(call: Call, payload: Mapping[str, object], words: str) -> Answer:
+    """An answer to the form."""
+    return launching.answered(call, payload, words)
+
+
 @rollback.confirmed
 def start(call: Call, payload: Mapping[str, object]) -> Answer:
     """After the yes."""

@@ -36,6 +36,12 @@ def run(call: Call) -> Answer:
     return launching.ask(call, project, template, wishes.wanted(call, template, tags=tags))
 
 
+@run.said
+def answer(call: Call, payload: Mapping[str, object], words: str) -> Answer:
+    """An answer to the form."""
+    return launching.answered(call, payload, words)
+
+
 @run.confirmed
 def start(call: Call, payload: Mapping[str, object]) -> Answer:
     """After the yes."""

@@ -491,9 +491,9 @@ def test_everything_that_decides_what_runs_is_bound_to_the_question(bench: Bench
     ("changed", "reason"),
     [
         ({"type": "deploy"}, "deploys a build"),
-        ({"survey_vars": (SurveyVar(name="v", title="Version", required=True),)}, "needs values for Version"),
+        ({"survey_vars": (SurveyVar(name="v", required=True),)}, "Give the template a variable group"),
     ],
-    ids=["deploy", "survey"],
+    ids=["deploy", "survey without a variable group"],
 )
 def test_what_would_run_without_what_it_needs_is_refused(bench: Bench, changed: dict[str, Any], reason: str) -> None:
     bench.semaphore.template_list[0] = msgspec.structs.replace(bench.semaphore.template_list[0], **changed)

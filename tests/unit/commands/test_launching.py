@@ -371,6 +371,61 @@ def test_survey_values_are_checked_and_defaults_put_in(bench: Bench) -> None:
     assert json.loads(str(bench.semaphore.posts[0]["environment"])) == {"who": "ada", "count": "2", "env": "prd"}
 
 
+FORM = (
+    SurveyVar("who", "Who", required=True),
+    SurveyVar("env", type="enum", required=True, values=(SurveyValue("Staging", "stg"), SurveyValue("Live", "prd"))),
+)
+
+
+def asked_now(bench: Bench, command: Any) -> str:
+    return bench.answer(command)
+
+
+def tell(bench: Bench, command: Any, words: str, **more: Any) -> None:
+    bench.desk.handle(bench.event(words, Kind.SAID, thread=command.event_id, **more))
+    bench.deliver()
+
+
+def test_a_form_asks_only_for_what_is_missing_and_checks_it(bench: Bench) -> None:
+    bench.template(5, survey_vars=FORM, environment_id=1)
+    command = bench.asked("run 1 5")
+    assert "Deploy needs 2 answers." in bench.answer(command).replace("*", "")
+    assert bench.content(f"answer:{command.event_id}")["thread"] == command.event_id
+    tell(bench, command, "start")  # a word that means yes elsewhere is a value here
+    assert "1. stg Staging" in bench.answer(command).replace("`", "")
+    tell(bench, command, "nowhere")
+    assert "⚠ env: “nowhere” is not among stg, prd." in bench.answer(command)
+    tell(bench, command, "prd", sender="@bob:x")
+    assert "nowhere" in bench.answer(command)
+    tell(bench, command, "2")
+    final = bench.content(f"answer:{command.event_id}+")["plain"]
+    assert "Variables: env=prd, who=start" in final
+    assert bench.semaphore.posts == []
+    bench.desk.handle(bench.event("yes", Kind.REACTION, target=f"$of answer:{command.event_id}+"))
+    assert json.loads(str(bench.semaphore.posts[0]["environment"])) == {"env": "prd", "who": "start"}
+
+
+def test_a_form_offers_what_was_said_last_time(bench: Bench) -> None:
+    bench.template(5, survey_vars=FORM, environment_id=1)
+    bench.started("run 1 5 who=ada env=stg")
+    command = bench.asked("run 1 5")
+    assert "takes all as last time: who=ada, env=stg" in bench.answer(command)
+    tell(bench, command, "same")
+    assert "Variables: env=stg, who=ada" in bench.content(f"answer:{command.event_id}+")["plain"]
+    command = bench.asked("run 1 5 env=prd")
+    tell(bench, command, "last")
+    assert "Variables: env=prd, who=ada" in bench.content(f"answer:{command.event_id}+")["plain"]
+
+
+def test_a_form_can_be_given_up(bench: Bench) -> None:
+    bench.template(5, survey_vars=FORM, environment_id=1)
+    command = bench.asked("run 1 5")
+    tell(bench, command, "cancel")
+    assert "Not done: Deploy" in bench.answer(command)
+    tell(bench, command, "ada")
+    assert "Not done: Deploy" in bench.answer(command)
+
+
 def test_a_secret_is_never_taken_in_a_room_and_never_given_to_a_script(bench: Bench) -> None:
     bench.template(5, survey_vars=(SurveyVar("pin", type="secret", required=True),), environment_id=1)
     assert "Never type it in a room" in bench.say("run 1 5 pin=1234")
