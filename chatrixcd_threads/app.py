@@ -71,6 +71,7 @@ class App:
         self._config, self._messages, self._aliases = config, messages, aliases
         settings = config.now
         self._since = time.monotonic()
+        self._life = f"{time.time():.0f}"
         self._leave = threading.Event()
         self._lock = StoreLock(Path(settings.matrix.store_path))
         self.journal = Journal(Path(settings.matrix.store_path) / "journal.sqlite3")
@@ -189,6 +190,7 @@ class App:
             ask_rooms=self._matrix.ask,
             health=self._health,
             now=time.time,
+            life=self._life,
             leave=self.leave,
             follow_now=self._follower.look_now,
         )

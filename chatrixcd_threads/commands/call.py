@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from chatrixcd_threads.events import RoomInfo, RoomOutcome
 from chatrixcd_threads.journal.db import Journal
@@ -53,6 +53,8 @@ class Tools:
     ask_rooms: Callable[[str, str], RoomOutcome]
     health: Callable[[], Health]
     now: Callable[[], float]
+    life: str
+    """Tells this run of the bot from earlier ones."""
     leave: Callable[[], None]
     """Stops the bot once what it owes has been sent."""
     follow_now: Callable[[], None]
@@ -72,6 +74,12 @@ class Call:
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pairs: tuple[tuple[str, str], ...] = ()
     raw: tuple[str, ...] = ()
+    at: float = 0.0  # when it was said, by the homeserver's clock; 0: not known
+
+    @property
+    def late(self) -> float:
+        """How many seconds ago it was said, when that is long enough to matter; else 0."""
+        return lateness(self.at, self.tools.now())
 
     @property
     def slot(self) -> str:
@@ -87,6 +95,14 @@ class Call:
     def prefix(self) -> str:
         """As it is typed here."""
         return self.tools.settings.bot.command_prefix
+
+
+LATE_SECONDS: Final = 120.0  # less may be the clocks of two machines
+
+
+def lateness(at: float, now: float) -> float:
+    """How late something said at `at` is, in seconds; 0 when it is in time."""
+    return now - at if at > 0 and now - at > LATE_SECONDS else 0.0
 
 
 def answer_slot(event_id: str) -> str:

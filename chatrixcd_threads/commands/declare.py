@@ -127,6 +127,7 @@ class Command:
     options: tuple[Opt, ...] = ()
     pairs: bool = False
     raw: bool = False
+    launches: bool = False  # it starts tasks, by way of a question
     on_yes: Confirmed | None = None
     on_no: Confirmed | None = None
     on_words: Told | None = None
@@ -270,13 +271,26 @@ def command(
     options: tuple[Opt, ...] = (),
     pairs: bool = False,
     raw: bool = False,
+    launches: bool = False,
 ) -> Callable[[Callable[[Call], Answer]], Command]:
     """Declares the decorated function as a command. `deed` completes the sentence “you may not …”."""
 
     def declare(function: Callable[[Call], Answer]) -> Command:
         said = deed or f"use {name}"
         return Command(
-            name, summary, example or name, right, args, rights or {}, hidden, said, function, options, pairs, raw
+            name,
+            summary,
+            example or name,
+            right,
+            args,
+            rights or {},
+            hidden,
+            said,
+            function,
+            options,
+            pairs,
+            raw,
+            launches,
         )
 
     return declare

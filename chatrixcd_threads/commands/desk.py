@@ -15,6 +15,7 @@ from typing import Final
 
 import humanize
 
+from chatrixcd_threads.commands import away
 from chatrixcd_threads.commands.call import Call, Tools, answer_slot
 from chatrixcd_threads.commands.declare import Ask, Command, Reply, Wants
 from chatrixcd_threads.commands.notices import ANY_ADMIN
@@ -26,7 +27,7 @@ from chatrixcd_threads.errors import NotAllowed, UserError
 from chatrixcd_threads.events import Incoming, Kind
 from chatrixcd_threads.journal import inbox, outbox, questions
 from chatrixcd_threads.journal.questions import Question
-from chatrixcd_threads.policy.access import OPERATOR_ROOM
+from chatrixcd_threads.policy.access import OPERATOR_ROOM, Right
 from chatrixcd_threads.settings.tones import tone_of
 from chatrixcd_threads.text.markup import Text, code, lines, person, text
 from chatrixcd_threads.threads.diagnose import new_code
@@ -139,7 +140,9 @@ class Desk:
     def _command(self, event: Incoming, tools: Tools) -> list[Effect]:
         where = Where(answer_slot(event.event_id), event.room_id, event.thread, event.event_id)
         try:
-            command, call = self._understood(event, tools)
+            command, call, right = self._understood(event, tools)
+            if away.is_past(event, command, right, tools.now()):
+                return [lambda tx: self._lists(tx, event, tools)]
             answer = command.run(call)
         except UserError as error:
             return [self._says(event, refusal(error, event, tools))]
@@ -147,16 +150,22 @@ class Desk:
             return [self._asks(event, command, answer, tools)]
         return [self._replies(where, greeted(answer, event, tools))]
 
-    def _understood(self, event: Incoming, tools: Tools) -> tuple[Command, Call]:
+    def _lists(self, tx: sqlite3.Connection, event: Incoming, tools: Tools) -> None:
+        """Into the room's one list of what was not done."""
+        slot, said = away.listed(tx, event, tools.settings.bot.command_prefix, tools.life)
+        self._poster.post(tx, Where(slot, event.room_id), said)
+
+    def _understood(self, event: Incoming, tools: Tools) -> tuple[Command, Call, Right]:
         tools.access.check_room(event.room_id)
         prefix = tools.settings.bot.command_prefix
         expanded = tools.aliases.expand(event.text, commands())
         given = words(event.text if expanded is None else expanded) or ["help"]
         command = find(given[0], prefix)
         bound = command.understand(given[1:], prefix)
-        tools.access.check(event.sender, command.right_for(bound.values), command.deed)
+        right = command.right_for(bound.values)
+        tools.access.check(event.sender, right, command.deed)
         where = (event.event_id, event.room_id, event.sender, event.thread)
-        return command, Call(*where, bound.values, tools, bound.options, bound.pairs, bound.raw)
+        return command, Call(*where, bound.values, tools, bound.options, bound.pairs, bound.raw, event.at), right
 
     def _verdict(self, event: Incoming, tools: Tools) -> list[Effect]:
         question = self._question_of(event, tools)

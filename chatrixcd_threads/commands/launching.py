@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from chatrixcd_threads.commands import forms
+from chatrixcd_threads.commands import away, forms
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Ask, Reply, Wants
 from chatrixcd_threads.commands.phrases import phrase
@@ -75,10 +75,10 @@ def ask(
     plan, wanted = planned(call, project, template, wanted)
     grade = grade_of(call.tools.settings.bot, project.name, template.name)
     payload = {**base, "wanted": msgspec.to_builtins(wanted), "body": plan.body}
-    if grade is Grade.LOW and not plan.destroys:
+    if grade is Grade.LOW and not plan.destroys and not call.late:
         return carry_out(call, payload)
     wants = Wants.NAME if grade is Grade.HIGH or plan.destroys else Wants.YES
-    return Ask(lines(shown(call, project, template, plan), why), payload, wants)
+    return Ask(lines(shown(call, project, template, plan), why, away.meanwhile(call, template)), payload, wants)
 
 
 def shown(call: Call, project: Project, template: Template, plan: Plan) -> Text:

@@ -26,6 +26,7 @@ def _options() -> tuple[Opt, ...]:
     example="plan 1 6",
     right=Right.RUN,
     deed="start tasks",
+    launches=True,
     args=(
         Arg("project", "number or name; may be left out when there is only one"),
         Arg("template", "number or name; may be left out when there is only one", rest=True),

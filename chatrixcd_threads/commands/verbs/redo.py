@@ -25,6 +25,7 @@ from chatrixcd_threads.semaphore.wanted import Wanted, family
     example="redo 42 --failed",
     right=Right.RUN,
     deed="start tasks",
+    launches=True,
     args=(Arg("task", "the task's number; else the thread's, or the one this room last heard of"),),
     options=(Opt("failed", "ansible: only the hosts that failed"), Opt("dry-run", "only shows what it would change")),
 )

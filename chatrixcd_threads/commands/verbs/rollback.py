@@ -19,6 +19,7 @@ from chatrixcd_threads.semaphore.wanted import Wanted
     example="rollback 1 9 to 1.4.1",
     right=Right.RUN,
     deed="start tasks",
+    launches=True,
     args=(
         Arg("project", "number or name of the project", required=True),
         Arg(

@@ -17,6 +17,7 @@ from chatrixcd_threads.semaphore.find import resolve_project, resolve_template
     example="run 1 5",
     right=Right.RUN,
     deed="start tasks",
+    launches=True,
     args=(
         Arg("project", "number or name; may be left out when there is only one"),
         Arg("template", "number or name; may be left out when there is only one", rest=True),

@@ -206,6 +206,7 @@ class Bench:
                 (ThreadInfo("sync", State.BACKOFF, 1, 1, 2, "OSError"),), LaneCounts(2, 1, 1, 0), 3, 7_200
             ),
             now=lambda: self.now,
+            life="1",
             leave=self._leave,
             follow_now=self._look,
         )

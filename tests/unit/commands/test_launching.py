@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from chatrixcd_threads.semaphore.models import SurveyValue, SurveyVar, Template
 if TYPE_CHECKING:
     from tests.unit.commands.conftest import Bench
 
+ROOM = "!room:x"
 OPEN = {"allow_override_limit": True, "allow_override_tags": True, "allow_debug": True}
 ALL_OPEN: dict[str, Any] = {
     "task_params": OPEN,
@@ -470,3 +472,34 @@ def test_show_explains_a_template(bench: Bench) -> None:
     assert "May be changed for one run: --limit" in answer
     assert "Confirmation: normal" in answer
     assert "It has never run." in answer
+
+
+# --- said while nobody was there
+
+
+def test_young_reading_commands_are_answered_and_old_ones_listed(bench: Bench) -> None:
+    assert "Web" in bench.say("projects", at=bench.now - 500)
+    assert bench.say("projects", at=bench.now - 700) == ""
+    assert "did none of it" in bench.content(f"away:1:{ROOM}")["plain"]
+
+
+def test_what_changes_something_is_listed_once_for_a_room(bench: Bench) -> None:
+    task = bench.started()
+    for line in (f"stop {task}", "exit"):
+        assert bench.say(line, at=bench.now - 300) == ""
+    told = bench.content(f"away:1:{ROOM}")["plain"]
+    assert f"!cd stop {task}" in told
+    assert "!cd exit" in told
+    assert bench.semaphore.stops == []
+    assert len([slot for slot in bench.slots() if slot.startswith("away:")]) == 1
+
+
+def test_a_late_launch_is_asked_about_with_what_happened_meanwhile(bench: Bench) -> None:
+    bench.bot(confirm={"*": "low"})
+    created = datetime.fromtimestamp(bench.now - 60, UTC)
+    bench.semaphore.runs(30, 1, 5, created=created, user_name="bo")
+    asked = bench.say("run 1 5", at=bench.now - 480)
+    assert "You asked 8 minutes ago" in asked
+    assert "Meanwhile: #30 by bo (running)." in asked
+    assert bench.semaphore.posts == []
+    assert "was not there" not in bench.say("status 30", at=bench.now - 1)
