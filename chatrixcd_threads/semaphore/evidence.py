@@ -94,7 +94,7 @@ def judge(expected: Expected, records: Iterable[str]) -> Verdict:
 def hosts_of(limit: Sequence[str], inventory: str) -> tuple[str, ...] | None:
     """The hosts that a limit stands for, by an inventory in INI form; None when that cannot be told from here."""
     groups = _groups(inventory)
-    if groups is None or any(set(each) & _PATTERN or each[0] == "@" for each in limit):
+    if groups is None or any(set(each) & _PATTERN or each[:1] in ("", "@") for each in limit):
         return None
     found: set[str] = set()
     for each in limit:
