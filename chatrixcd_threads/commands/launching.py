@@ -25,6 +25,7 @@ from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import Forbidden, Missing, NotSemaphore, SemaphoreError
 from chatrixcd_threads.semaphore.evidence import Expected, hosts_of
 from chatrixcd_threads.semaphore.gates import Plan, Version, work_out
+from chatrixcd_threads.semaphore.launch import InDoubt
 from chatrixcd_threads.semaphore.models import Project, Template
 from chatrixcd_threads.semaphore.wanted import Wanted
 from chatrixcd_threads.text.markup import Text, bold, bullets, code, lines, person, text
@@ -146,13 +147,21 @@ def resolved(call: Call, project_id: int, template: Template, wanted: Wanted, ex
     return msgspec.structs.replace(expected, hosts=hosts, marked=marked)
 
 
-def carry_out(call: Call, payload: Mapping[str, object]) -> Reply:
-    """Starts the task, exactly once, whatever is interrupted; called again with the same payload after a crash."""
+def carry_out(call: Call, payload: Mapping[str, object]) -> Answer:
+    """Starts the task, exactly once, whatever is interrupted; called again with the same payload after a crash.
+
+    Where nobody can tell whether it was started, the person is asked, with what was looked at.
+    """
     token = str(payload["token"])
     known = launches.by_token(call.tools.journal.read(), token)
     if known is None:
         _record(call, payload, token)
-    started = call.tools.launcher.launch(token)
+    try:
+        started = call.tools.launcher.launch(token, allowed=int(str(payload.get("doubt", 0))))
+    except InDoubt as doubt:
+        name = known.template_name if known is not None else str(payload["summary"])
+        again = f"Shall I look once more for it, and start it only if it is still not there ({name})?"
+        return Ask(lines(text(f"⚠ {doubt.sentence}"), again), {"token": token, "summary": name, "doubt": doubt.doubts})
     name = known.template_name if known is not None else str(payload["summary"])
     found = f"Semaphore's first answer was lost, but I found #{started.task_id} there. Nothing was started twice."
     return Reply(

@@ -13,7 +13,7 @@ class Launch:
     """A confirmed launch. States: confirmed, sending, started, failed, doubt, mismatch.
 
     `looked` says what a doubt rests on; `expected` (JSON) is what the output must show; `payload` (JSON) is
-    the payload of the question that was confirmed.
+    the payload of the question that was confirmed; `doubts` counts how often it came into doubt.
     """
 
     id: int
@@ -32,6 +32,7 @@ class Launch:
     looked: str = ""
     expected: str = ""
     payload: str = ""
+    doubts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,8 @@ def move(
 ) -> None:
     """Records the next state of a launch, its task once it is known, and what was looked at in vain."""
     tx.execute(
-        "UPDATE launches SET state = ?, changed_at = ?, task_id = coalesce(?, task_id), looked = ? WHERE id = ?",
+        "UPDATE launches SET state = ?1, changed_at = ?2, task_id = coalesce(?3, task_id), looked = ?4,"
+        " doubts = doubts + (?1 = 'doubt') WHERE id = ?5",
         (state, now, task_id, looked, launch_id),
     )
 

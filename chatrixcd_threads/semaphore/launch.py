@@ -42,7 +42,11 @@ class Mismatch(UserError):
 
 
 class InDoubt(UserError):
-    """Nobody can say whether the task was started; what was looked at is in the sentence."""
+    """Nobody can say whether the task was started; what was looked at is in the sentence. `doubts` numbers the doubt."""
+
+    def __init__(self, sentence: str, doubts: int) -> None:
+        super().__init__(sentence)
+        self.doubts = doubts
 
 
 class Launcher:
@@ -59,11 +63,14 @@ class Launcher:
         self._journal, self._semaphore, self._now = journal, semaphore, now
         self._started, self._pause = started, pause
 
-    def launch(self, token: str) -> Started:
-        """Carries a confirmed launch on from wherever it stands. Raises UserError when there is no task to follow."""
+    def launch(self, token: str, *, allowed: int = 0) -> Started:
+        """Carries a confirmed launch on from wherever it stands. Raises UserError when there is no task to follow.
+
+        `allowed` is the number of the doubt after which a person wants it sent once more: each yes counts once.
+        """
         launch = launches.by_token(self._journal.read(), token)
         if launch is None:
-            raise InDoubt("I lost the record of this launch, so I did nothing. Please ask again.")
+            raise UserError("I lost the record of this launch, so I did nothing. Please ask again.")
         match launch.state:
             case "started" if launch.task_id is not None:
                 return Started(launch.task_id, found=False)
@@ -73,8 +80,10 @@ class Launcher:
                 return self._post(launch)
             case "sending":
                 return self._look(launch, "I was interrupted while I sent the launch to Semaphore.")
+            case "doubt":
+                return self._again(launch, allowed == launch.doubts)
             case _:
-                raise InDoubt(
+                raise UserError(
                     f"This launch of {launch.template_name} has already ended as “{launch.state}”. Please ask again."
                 )
 
@@ -90,6 +99,30 @@ class Launcher:
             return self._look(launch, error.sentence, refused=error)
         return self._note(launch, task, found=False)
 
+    def _again(self, launch: Launch, allowed: bool) -> Started:
+        """One more look; then it is sent once more, if a person has looked as well and wants that."""
+        try:
+            found = self._found(launch)
+        except SemaphoreError as error:
+            raise InDoubt(
+                f"I still do not know whether {launch.template_name} was started, and cannot look now: {error.sentence}",
+                launch.doubts,
+            ) from None
+        if found is not None:
+            return self._note(launch, found, found=True)
+        if allowed:
+            return self._post(launch)
+        raise InDoubt(
+            f"I still do not know whether {launch.template_name} was started: its newest tasks do not show it. "
+            f"Look in Semaphore for a task whose message contains {launch.token} before you say yes.",
+            launch.doubts,
+        )
+
+    def _found(self, launch: Launch) -> Task | None:
+        """The task with the launch's token among the newest of its template."""
+        tasks = self._semaphore.template_tasks(launch.project_id, launch.template_id, NEWEST)
+        return next((task for task in tasks if f"[{launch.token}]" in task.message), None)
+
     def _look(self, launch: Launch, why: str, refused: SemaphoreError | None = None) -> Started:
         looked = 0
         ended = refused is not None and refused.status in NOT_STARTED
@@ -97,13 +130,12 @@ class Launcher:
             if turn:
                 self._pause(PAUSE)
             try:
-                tasks = self._semaphore.template_tasks(launch.project_id, launch.template_id, NEWEST)
+                found = self._found(launch)
             except SemaphoreError:
                 continue
             looked += 1
-            found = [task for task in tasks if f"[{launch.token}]" in task.message]
-            if found:
-                return self._note(launch, found[0], found=True)
+            if found is not None:
+                return self._note(launch, found, found=True)
         if refused is not None and ended:
             self._move(launch, "failed")
             raise refused
@@ -115,7 +147,8 @@ class Launcher:
         )
         raise InDoubt(
             f"I do not know whether {launch.template_name} was started. {why} {saw} "
-            f"Look in Semaphore for a task whose message contains {launch.token} before you run it again."
+            f"Look in Semaphore for a task whose message contains {launch.token} before you say yes.",
+            launch.doubts + 1,
         )
 
     def _note(self, launch: Launch, task: Task, *, found: bool) -> Started:

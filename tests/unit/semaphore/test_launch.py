@@ -107,9 +107,10 @@ class Stand:
     def started(self) -> None:
         self.told += 1
 
-    def launch(self, token: str = TOKEN) -> Started:
+    def launch(self, token: str = TOKEN, *, allowed: int = 0) -> Started:
         semaphore = cast(Semaphore, self.server)
-        return Launcher(self.journal, semaphore, lambda: 2.0, self.started, self.pauses.append).launch(token)
+        launcher = Launcher(self.journal, semaphore, lambda: 2.0, self.started, self.pauses.append)
+        return launcher.launch(token, allowed=allowed)
 
     @property
     def state(self) -> str:
@@ -212,17 +213,45 @@ def test_one_look_that_works_is_enough(stand: Stand) -> None:
     assert stand.launch() == Started(41, found=True)
 
 
-@pytest.mark.parametrize("state", ["failed", "doubt"])
-def test_a_launch_that_has_ended_is_not_taken_up_again(stand: Stand, state: str) -> None:
+def test_a_launch_that_has_ended_is_not_taken_up_again(stand: Stand) -> None:
     with stand.journal.write() as tx:
-        launches.move(tx, stand.record.id, state, 1.5)
-    with pytest.raises(InDoubt, match=f"already ended as “{state}”"):
+        launches.move(tx, stand.record.id, "failed", 1.5)
+    with pytest.raises(UserError, match="already ended as “failed”"):
         stand.launch()
     assert (stand.server.posts, stand.server.looks) == ([], 0)
 
 
+def test_a_doubt_is_only_looked_at_again_until_a_person_allows_more(stand: Stand) -> None:
+    stand.server.start_error, stand.server.made = UNCLEAR[0], False
+    with pytest.raises(InDoubt) as first:
+        stand.launch()
+    for _ in range(2):  # a crash before the question was asked handles the same yes again
+        with pytest.raises(InDoubt) as again:
+            stand.launch()
+        assert again.value.doubts == first.value.doubts == 1
+    assert len(stand.server.posts) == 1
+    with pytest.raises(InDoubt) as second:
+        stand.launch(allowed=1)
+    assert (len(stand.server.posts), second.value.doubts) == (2, 2)
+    with pytest.raises(InDoubt):
+        stand.launch(allowed=1)  # one yes, one try
+    assert len(stand.server.posts) == 2
+    stand.server.start_error = None
+    assert stand.launch(allowed=2) == Started(43, found=False)
+    assert stand.launch(allowed=2) == Started(43, found=False)
+    assert len(stand.server.posts) == 3
+
+
+def test_a_doubt_that_shows_up_by_itself_is_taken_without_a_second_start(stand: Stand) -> None:
+    stand.server.start_error, stand.server.shown_after = UNCLEAR[0], LOOKS
+    with pytest.raises(InDoubt):
+        stand.launch()
+    assert stand.launch(allowed=1) == Started(41, found=True)
+    assert len(stand.server.posts) == 1
+
+
 def test_a_launch_without_a_record_does_nothing(stand: Stand) -> None:
-    with pytest.raises(InDoubt, match="lost the record"):
+    with pytest.raises(UserError, match="lost the record"):
         stand.launch("unknown")
     assert stand.server.posts == []
 
@@ -306,9 +335,9 @@ def test_never_posted_twice_wherever_it_is_killed(
         else:
             assert outcome is not None
             assert followed == []
-            if not isinstance(outcome, InDoubt):
-                assert outcome is error  # a plain no only with the server's own reason
+            if isinstance(outcome, InDoubt):
+                assert state == "doubt"
+            else:  # a plain no: with the server's own reason, or as the end of a launch that had one
+                assert outcome is error or "already ended as “failed”" in outcome.sentence
                 assert not there
                 assert state == "failed"
-            else:
-                assert state in ("doubt", "failed")
