@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import humanize
@@ -136,7 +137,7 @@ class Desk:
             return [self._says(event, refusal(error, event, tools))]
         if isinstance(answer, Ask):
             return [self._asks(event, command, answer, tools)]
-        return [self._replies(where, greeted(answer, event, tools))]
+        return [self._replies(where, greeted(answer, event, tools)), *self._settles(answer, event)]
 
     def _understood(self, event: Incoming, tools: Tools) -> tuple[Command, Call]:
         tools.access.check_room(event.room_id)
@@ -218,6 +219,22 @@ class Desk:
             reply = Reply(refusal(error, event, tools))
         return [self._replies(where, reply)]
 
+    def _settles(self, reply: Reply, event: Incoming) -> list[Effect]:
+        """The questions that a command has answered; their messages say what came of them."""
+
+        def settle(question: Question, state: str, said: Text) -> Effect:
+            def effect(tx: sqlite3.Connection) -> None:
+                if questions.settle(tx, question.id, state, event.event_id):
+                    self._edit_question(tx, question, said + person(event.sender))
+
+            return effect
+
+        summaries = {each.id: text(str(each.payload.get("summary", ""))) for each in (*reply.accepted, *reply.declined)}
+        return [
+            *(settle(each, "yes", text("✅ Done: ") + summaries[each.id] + " — ") for each in reply.accepted),
+            *(settle(each, "no", text("✖ Not done: ") + summaries[each.id] + " — ") for each in reply.declined),
+        ]
+
     def _edit_question(self, tx: sqlite3.Connection, question: Question, value: Text) -> None:
         self._poster.post(tx, place_of(question), value)
 
@@ -288,7 +305,7 @@ def greeted(reply: Reply, event: Incoming, tools: Tools) -> Reply:
     if not (reply.greet and bot.greetings_enabled and (not bot.greeting_rooms or event.room_id in bot.greeting_rooms)):
         return reply
     greeting = phrase(tools.messages, "greetings", tone=tone_of(bot, event.room_id), name=event.sender)
-    return Reply(lines(greeting, reply.text), reply.file, reply.mention)
+    return replace(reply, text=lines(greeting, reply.text))
 
 
 def minutes(seconds: float) -> str:
