@@ -125,10 +125,7 @@ class Filing:
         known = self._views.get(name)
         version, held = file.version, file.held
         seen = (fingerprint(file.path), id(version), version.since, held, str(file.error))
-        if known is not None and known[0] == seen:
-            fresh = known[1]
-        else:
-            fresh = self._looked_at(name, file)
+        fresh = known[1] if known is not None and known[0] == seen else self._looked_at(name, file)
         fresh = replace(fresh, looks=max(wanted, known[1].looks if known else 0))
         self._views[name] = (seen, fresh)
         if known is None or fresh != known[1]:

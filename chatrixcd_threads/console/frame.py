@@ -128,6 +128,12 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         """The terminal has another size: nothing that was drawn before counts."""
         self._invalidate()
 
+    def edited(self, then: Callable[[], None]) -> None:
+        """The editor has had the terminal."""
+        self._invalidate()
+        with self._guarded():
+            then()
+
     def render(self, size: tuple[int, int], focus: bool = False) -> urwid.Canvas:  # type: ignore[override]
         """Draws anew when the size has changed. Too small a terminal is told so."""
         if size != self._size:

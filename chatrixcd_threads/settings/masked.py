@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import os
+import itertools
 import re
 import secrets as random_secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -53,11 +53,16 @@ def unified(before: str | None, after: str | None, name: str, clean: Clean = lam
 def caret_in(line: str, masked: str, column: int) -> int:
     """Where a column (from 1) of a line stands in its masked form, counted from 0."""
     at = max(0, min(column - 1, len(line)))
-    same = len(os.path.commonprefix([line, masked]))
+    same = _alike(line, masked)
     if at <= same:
         return at
-    tail = len(os.path.commonprefix([line[::-1], masked[::-1]]))
+    tail = _alike(line[::-1], masked[::-1])
     return len(masked) - (len(line) - at) if len(line) - at <= tail else same
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters at the beginning are the same."""
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _by_key(text: str) -> Iterator[Span]:

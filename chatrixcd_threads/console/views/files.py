@@ -8,7 +8,7 @@ from typing import Any, Final
 import urwid
 
 from chatrixcd_threads.console.board import Board, FileLine, FileProblem, FileView
-from chatrixcd_threads.console.cells import can_unicode, cut, ellipsis, fit, fold, many, shown, shown_line, span, wide
+from chatrixcd_threads.console.cells import can_unicode, cut, ellipsis, fit, fold, many, shown, span, wide
 from chatrixcd_threads.console.pane import Pane
 from chatrixcd_threads.console.rows import Part, Row, Rows
 from chatrixcd_threads.console.status import Grade, style, symbol
@@ -60,11 +60,12 @@ class Files(View):
                 keys.append((file.name, number))
         self.pane.give(Rows.of(rows, keys))
         self._arrange(both, len(rows))
-        if both and (file := self._selected()) is not None:
-            self._rule.give(Rows.of([Row((("dim", fit(f"── {shown(file.name)} ", columns)),))]))
-            self._below.give(
-                Rows.of([Row((part,)) for part in details(self._view(file.name), file, columns, board.now)])
-            )
+        chosen = self._selected()
+        if chosen is not None:
+            view = self._view(chosen.name)  # also where it is not shown: the keys need to know it
+            if both:
+                self._rule.give(Rows.of([Row((("dim", fit(f"── {shown(chosen.name)} ", columns)),))]))
+                self._below.give(Rows.of([Row((part,)) for part in details(view, chosen, columns, board.now)]))
         self._settle()
 
     def act(self, command: str) -> bool:
@@ -132,11 +133,11 @@ class Files(View):
 
     def _text(self, name: str) -> list[str]:
         lines = self.hands.doors.file_text(name)
-        return [shown_line(line) for line in lines] or ["There is no file: the defaults count."]
+        return [_whole(line) for line in lines] or ["There is no file: the defaults count."]
 
     def _diff(self, name: str) -> list[str]:
         view = self._view(name)
-        return [shown_line(line) for line in view.diff] or [_STATES.get(view.state, "The file says what is in force.")]
+        return [_whole(line) for line in view.diff] or [_STATES.get(view.state, "The file says what is in force.")]
 
     def _open_details(self, file: FileLine) -> None:
         styles: list[str] = []
@@ -188,13 +189,15 @@ class Files(View):
 
     def _edit(self, name: str) -> None:
         view = self._view(name)
-        if view.state == "absent":
+        if view.state == "reading":
+            self.hands.notice(f"{name} is being read. Press the key again in a moment.")
+        elif view.state == "absent":
             self.hands.ask(
                 f"There is no {shown(view.path)}. Make it, with the text in force or else with the example, and edit it? "
                 "The bot reads it at once.",
                 lambda: self._make(view),
             )
-        elif view.path:
+        else:
             self.hands.edit(view.path, lambda problem: self._after(view, problem))
 
     def _make(self, view: FileView) -> None:
@@ -278,7 +281,7 @@ def details(view: FileView, file: FileLine, columns: int, now: float) -> list[Pa
     say("dim", kept if view.kept else "No version is kept yet.")
     if view.diff:
         found.append(("title", cut("From the version in force to the file:", columns)))
-        found.extend((_by_sign(0, line), cut(shown_line(line), columns)) for line in view.diff[:_MORE])
+        found.extend((_by_sign(0, line), cut(_whole(line), columns)) for line in view.diff[:_MORE])
     return found
 
 
@@ -294,13 +297,18 @@ def _pointed(problem: FileProblem, columns: int) -> list[Part]:
     bar = "│" if can_unicode() else "|"
     margin = f"{problem.line:>5} {bar} "
     room = max(8, columns - wide(margin))
-    before, text = shown_line(problem.text[: problem.caret]), shown_line(problem.text)
+    before, text = _whole(problem.text[: problem.caret]), _whole(problem.text)
     if wide(before) >= room - 4:
         gone = wide(before) - room // 2
         begin, _ = urwid.calc_text_pos(before, 0, len(before), gone)
         before, text = ellipsis() + before[begin:], ellipsis() + text[begin:]
     empty = " " * (wide(margin) - 2) + f"{bar} "
     return [("body", margin + cut(text, room)), ("bad", empty + " " * wide(before) + "^")]
+
+
+def _whole(line: str) -> str:
+    """A line of a file, made harmless; nothing that can be seen is left out."""
+    return shown(line.expandtabs(8))
 
 
 def _plain(number: int, line: str) -> str:
