@@ -188,8 +188,7 @@ class Feed:
         return f"T{len(self.typed)}"
 
     def _look_again(self, name: str) -> None:
-        full = name if name in self.views else f"{name}.json"
-        self.views[full] = dataclasses.replace(self.views[full], looks=self.views[full].looks + 1)
+        self.views[name] = dataclasses.replace(self.views[name], looks=self.views[name].looks + 1)
 
     def _make(self, name: str) -> str:
         self.made.append(name)

@@ -24,6 +24,7 @@ _DIFF_STYLES: Final = {"+": "ok", "-": "bad", "@": "dim"}
 class _Edited:
     """A file that has just been in the editor: what was known before, and from which look on the answer counts."""
 
+    name: str  # as in `FileLine`
     before: FileView
     looks: int
 
@@ -195,36 +196,36 @@ class Files(View):
             self.hands.ask(
                 f"There is no {shown(view.path)}. Make it, with the text in force or else with the example, and edit it? "
                 "The bot reads it at once.",
-                lambda: self._make(view),
+                lambda: self._make(name, view),
             )
         else:
-            self.hands.edit(view.path, lambda problem: self._after(view, problem))
+            self.hands.edit(view.path, lambda problem: self._after(name, view, problem))
 
-    def _make(self, view: FileView) -> None:
-        problem = self.hands.doors.make_file(view.name)
+    def _make(self, name: str, view: FileView) -> None:
+        problem = self.hands.doors.make_file(name)
         if problem:
             self.hands.notice(problem)
         else:
-            self.hands.edit(view.path, lambda problem: self._after(view, problem))
+            self.hands.edit(view.path, lambda problem: self._after(name, view, problem))
 
-    def _after(self, before: FileView, problem: str) -> None:
+    def _after(self, name: str, before: FileView, problem: str) -> None:
         """The editor has ended. What came of it shows when the bot has looked at the file."""
         if problem:
             self.hands.notice(problem)
             return
-        self._edited = _Edited(before, self._view(before.name).looks + 1)
-        self.hands.doors.look_again(before.name)
+        self._edited = _Edited(name, before, self._view(name).looks + 1)
+        self.hands.doors.look_again(name)
 
     def _settle(self) -> None:
         """Tells what came of an edit, as soon as it is known."""
         edited = self._edited
         if edited is None:
             return
-        view = self._view(edited.before.name)
+        view = self._view(edited.name)
         if view.looks < edited.looks:
             return
         said = outcome(edited.before, view)
-        self.hands.notice(said or f"{view.name} was saved and is being read.")
+        self.hands.notice(said or f"{edited.name} was saved and is being read.")
         if said:
             self._edited = None
 
@@ -238,7 +239,7 @@ _STATES: Final = {
 
 def outcome(before: FileView, after: FileView) -> str:
     """What came of an edit in one sentence; empty while the bot has not read the file yet."""
-    name = after.name
+    name = after.path.rpartition("/")[2]
     if after.state == "wrong":
         return f"{name} is refused: {_place(after.problems[0])}" if after.problems else f"{name} is refused."
     if after.state == "absent":
