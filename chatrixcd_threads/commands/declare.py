@@ -43,6 +43,7 @@ class Ask:
 
 Answer = Reply | Ask
 Confirmed = Callable[["Call", Mapping[str, object]], Reply]
+Declined = Callable[["Call", Mapping[str, object]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,16 @@ class Command:
     deed: str
     run: Callable[[Call], Answer]
     on_yes: Confirmed | None = None
+    on_no: Declined | None = None
 
     def confirmed(self, function: Confirmed) -> Confirmed:
         """Decorator: what happens after the question of this command was answered with yes."""
         self.on_yes = function
+        return function
+
+    def declined(self, function: Declined) -> Declined:
+        """Decorator: what else happens when the question of this command was answered with no."""
+        self.on_no = function
         return function
 
     @property

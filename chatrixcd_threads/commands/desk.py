@@ -158,6 +158,7 @@ class Desk:
         if question.asker == ANY_ADMIN and not tools.access.is_admin(event.sender):
             return []
         if event.text == "no":
+            self._declined(event, question, tools)
             return [lambda tx: self._refused(tx, question, event.sender, tools)]
         return self._confirmed(event, question, tools)
 
@@ -198,6 +199,12 @@ class Desk:
                 question,
                 lines(marked("✖", sentence), text("Not done: ") + text(summary) + " — " + person(sender)),
             )
+
+    def _declined(self, event: Incoming, question: Question, tools: Tools) -> None:
+        command = commands()[question.action]
+        if command.on_no is not None:
+            call = Call(question.command_event, question.room_id, event.sender, question.thread, {}, tools)
+            command.on_no(call, question.payload)
 
     def _confirmed(self, event: Incoming, question: Question, tools: Tools) -> list[Effect]:
         """Settles the question first, in a transaction of its own: a crash later finds it answered, never open."""

@@ -73,6 +73,12 @@ def accept(call: Call, payload: Mapping[str, object]) -> Reply:
     return Reply(text(f"✅ The change of {name} counts now."))
 
 
+@config.declined
+def decline(call: Call, payload: Mapping[str, object]) -> None:
+    """An admin has said no to a held edit: it waits no more, and the bot may write the file again."""
+    call.tools.files()[str(payload["file"]).partition(".")[0]].decide(int(str(payload["number"])), False)
+
+
 def _show(call: Call, named: str, file: File) -> Reply:
     version = file.version
     since = f"In force since {moment(version.since)}." + (
