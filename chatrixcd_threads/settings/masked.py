@@ -12,13 +12,15 @@ from typing import Final
 
 from chatrixcd_threads.errors import ConfigError
 from chatrixcd_threads.settings.document import alike, parse
+from chatrixcd_threads.settings.keys import SECRETS
 from chatrixcd_threads.text.redact import MASK
 
 _SALT: Final = random_secrets.token_bytes(32)  # shows that a secret changed, and nothing about it
-_NAMED: Final = re.compile(r"passw|secret|token|api_?key", re.IGNORECASE)
+_KEYS: Final = tuple(sorted({name.rpartition(".")[2] for name in SECRETS}))
+_NAMED: Final = re.compile(r"pas+w|pwd|secret|token|api_?key", re.IGNORECASE)
 # In a text that cannot be parsed everything behind such a name counts as its value.
 _AFTER_NAME: Final = re.compile(
-    r"[\w.-]*(?:passw|secret|token|api_?key)[\w.-]*[\"']?+\s*[:=]?\s*(?=[^\s,}\]])(?P<value>'''[\s\S]*?(?:'''|\Z)|.+)",
+    r"[\w.-]*(?:pas+w|pwd|secret|token|api_?key)[\w.-]*[\"']?+\s*[:=]?\s*(?=[^\s,}\]])(?P<value>'''[\s\S]*?(?:'''|\Z)|.+)",
     re.IGNORECASE,
 )
 _IN_ADDRESS: Final = re.compile(r"://[^\s/:@\"']*:(?P<value>[^\s/@\"']+)@")
@@ -32,14 +34,14 @@ def masked_lines(text: str, clean: Clean = lambda line: line) -> list[str]:
 
     `clean` is the gate for secrets that are known by their value; it sees one line at a time.
     """
-    text = alike(text)
+    text = alike(text).removesuffix("\n")
     made, at = [], 0
     for start, end in _apart(sorted({*_by_key(text), *_spans(_IN_ADDRESS, text)})):
         value = text[start:end]
         made += [text[at:start], f"{MASK} ({_mark(value)})", "\n" * value.count("\n")]
         at = end
     made.append(text[at:])
-    return [clean(line) for line in "".join(made).removesuffix("\n").split("\n")]
+    return [clean(line) for line in "".join(made).split("\n")]
 
 
 def unified(before: str | None, after: str | None, name: str, clean: Clean = lambda line: line) -> list[str]:
@@ -73,8 +75,13 @@ def _by_key(text: str) -> Iterator[Span]:
         yield from _spans(_AFTER_NAME, text)
         return
     for path, (start, end) in document.values.items():
-        if _NAMED.search(str(path[-1])) and text[start:end].strip("\"' ") not in ("", "null"):
+        if _is_secret(str(path[-1])) and text[start:end].strip("\"' ") not in ("", "null"):
             yield start, end
+
+
+def _is_secret(key: str) -> bool:
+    """Also one that was mistyped."""
+    return bool(_NAMED.search(key) or difflib.get_close_matches(key[:40].casefold(), _KEYS, n=1, cutoff=0.75))
 
 
 def _spans(pattern: re.Pattern[str], text: str) -> Iterator[Span]:

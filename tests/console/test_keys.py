@@ -142,7 +142,9 @@ def test_what_is_typed_for_the_operator(desk: Desk, keys: list[str], typed: str)
 
 
 @pytest.mark.parametrize("answer", ["n", "esc", "N", "q"])
-@pytest.mark.parametrize("keys", [["2", "s"], ["3", "y"], ["3", "x"], ["5", "u"], ["5", "j", "y"], ["5", "j", "x"], ["5", "r"], ["q"]])
+@pytest.mark.parametrize(
+    "keys", [["2", "s"], ["3", "y"], ["3", "x"], ["5", "u"], ["5", "j", "y"], ["5", "j", "x"], ["5", "r"], ["q"]]
+)
 def test_without_a_yes_nothing_happens(desk: Desk, keys: list[str], answer: str) -> None:
     assert "Sure?" in desk.press(*keys)
     assert "Sure?" in desk.press("enter", " ", "x", "1")

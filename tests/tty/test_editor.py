@@ -98,7 +98,11 @@ def test_ctrl_z_in_the_editor_stops_neither(start: Callable[..., Terminal], edit
 def test_the_stop_ends_the_editor_too(
     start: Callable[..., Terminal], edited: Path, tmp_path: Path, editor: str
 ) -> None:
-    with start() if editor == "kind" else start("sh -c 'trap \"\" TERM; stty raw; echo ready; exec sleep 600'") as terminal:
+    with (
+        start()
+        if editor == "kind"
+        else start("sh -c 'trap \"\" TERM; stty raw; echo ready; exec sleep 600'") as terminal
+    ):
         opened(terminal, edited)
         terminal.shows("ready")
         children = psutil.Process(terminal.process.pid).children()
