@@ -47,7 +47,7 @@ class Filing:
     ) -> None:
         self._files, self._clean, self._lanes, self._poke, self._now = files, clean, lanes, poke, now
         self._views: dict[str, tuple[object, FileView]] = {}
-        self._texts: dict[str, tuple[object, tuple[str, ...]]] = {}
+        self._texts: dict[str, tuple[str, ...]] = {}
         self._asked: dict[str, float] = {}
         self._wanted: dict[str, int] = {}
         self._previews: tuple[object, tuple[Preview, ...]] = (None, ())
@@ -74,17 +74,8 @@ class Filing:
         self._submit(f"look at {name}", look)
 
     def text(self, name: str) -> tuple[str, ...]:
-        """The lines of the version in force, masked. Empty while there is no file."""
-        name = _short(name)
-        file = self._files().get(name)
-        if file is None:
-            return ()
-        version = file.version
-        known = self._texts.get(name)
-        if known is None or known[0] is not version:
-            lines = () if version.text is None else tuple(masked_lines(version.text, self._clean))
-            known = self._texts[name] = (version, lines)
-        return known[1]
+        """The lines of the version in force, masked, as of the last look. Empty while there is no file."""
+        return self._texts.get(_short(name), ())
 
     def make(self, name: str) -> str:
         """Writes a file that is not there: the text in force, or else the example. Returns why that could not be done."""
@@ -133,6 +124,7 @@ class Filing:
 
     def _looked_at(self, name: str, file: File) -> FileView:
         version, waiting = file.version, file.waiting
+        self._texts[name] = () if version.text is None else tuple(masked_lines(version.text, self._clean))
         view = FileView(name, str(file.path.absolute()), "absent", version.since, kept=len(file.kept.copies()))
         if waiting is not None:
             changes = tuple(map(self._clean, diff_lines(waiting.diffs)))

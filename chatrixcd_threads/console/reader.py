@@ -54,6 +54,7 @@ class Reader:
         if high < self._high:  # another text
             self._kept.clear()
             self._dropped = self._scanned = 0
+            self.marked = None
         self._low, self._high, self._at = low, high, at
         self.show()
 

@@ -53,6 +53,11 @@ def test_the_details_stand_below_the_list_where_there_is_room(desk: Desk) -> Non
     assert "An edit waits for a yes: it would empty a file" in text
     assert "scold: bad bot → nothing" in text
     assert "There is no file" in desk.press("j")
+    desk.frame.render((80, 17), True)
+    desk.frame.keypress((80, 17), "home")
+    rows = urwid.testing.render_text(desk.frame, (80, 17), focus=True)
+    assert "i shows all of it" in rows[-2]
+    assert "line 41, column 3" in "\n".join(rows)
     desk.frame.render((80, 15), True)
     assert "/srv/bot" not in "\n".join(urwid.testing.render_text(desk.frame, (80, 15), focus=True))
 

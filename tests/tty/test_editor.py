@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import stat
+import sys
 import termios
 from collections.abc import Callable
 from pathlib import Path
@@ -154,4 +155,28 @@ def test_a_closed_terminal_ends_the_editor_and_not_the_bot(start: Callable[..., 
         child.wait(20)
         assert terminal.process.poll() is None
         terminal.process.send_signal(signal.SIGTERM)
+        terminal.ends()
+
+
+# What the main thread does when it leaves hard, while the editor has the terminal and has made a mess of it.
+RESCUE = """
+import os, signal, termios, time
+from chatrixcd_threads.console import rescue
+rescue.save_terminal()
+before = termios.tcgetattr(0)
+child = os.posix_spawnp("sh", ["sh", "-c", "stty raw -echo; exec sleep 600"], os.environ, setpgroup=0)
+rescue.lend_terminal(child)
+os.killpg(child, signal.SIGCONT)
+while termios.tcgetattr(0) == before:
+    time.sleep(0.01)
+assert not rescue.in_foreground(0)
+rescue.restore_terminal()
+status = os.waitpid(child, 0)[1]
+print("ended by", os.WTERMSIG(status), "and in front" if rescue.in_foreground(0) else "and behind")
+"""
+
+
+def test_leaving_hard_takes_the_terminal_back_too(tmp_path: Path) -> None:
+    with Terminal(tmp_path / "log", program=[sys.executable, "-c", RESCUE]) as terminal:
+        terminal.shows("ended by 15 and in front")
         terminal.ends()

@@ -66,7 +66,7 @@ class Files(View):
             view = self._view(chosen.name)  # also where it is not shown: the keys need to know it
             if both:
                 self._rule.give(Rows.of([Row((("dim", fit(f"── {shown(chosen.name)} ", columns)),))]))
-                self._below.give(Rows.of([Row((part,)) for part in details(view, chosen, columns, board.now)]))
+                self._below.give(Rows.of(self._short_details(view, chosen, columns, height - len(rows) - 1)))
         self._settle()
 
     def act(self, command: str) -> bool:
@@ -123,6 +123,12 @@ class Files(View):
     def _view(self, name: str) -> FileView:
         return self.hands.doors.file_view(name)
 
+    def _short_details(self, view: FileView, file: FileLine, columns: int, room: int) -> list[Row]:
+        parts = details(view, file, columns, self._now, room)
+        if len(parts) > room:
+            parts[max(0, room - 1) :] = [("dim", f"{ellipsis()} i shows all of it")]
+        return [Row((part,)) for part in parts]
+
     def _arrange(self, both: bool, rows: int) -> None:
         wanted: list[tuple[urwid.Widget, tuple[Any, ...]]] = [(self.pane, ("weight", 1))]
         if both:
@@ -134,7 +140,9 @@ class Files(View):
 
     def _text(self, name: str) -> list[str]:
         lines = self.hands.doors.file_text(name)
-        return [_whole(line) for line in lines] or ["There is no file: the defaults count."]
+        if lines:
+            return [_whole(line) for line in lines]
+        return ["It is being read." if self._view(name).state == "reading" else "There is none: the defaults count."]
 
     def _diff(self, name: str) -> list[str]:
         view = self._view(name)
@@ -253,8 +261,8 @@ def outcome(before: FileView, after: FileView) -> str:
     return f"{name} was not changed." if before.state == "same" else f"{name} says what is in force again."
 
 
-def details(view: FileView, file: FileLine, columns: int, now: float) -> list[Part]:
-    """Everything about one file in lines of at most so many columns, each with its style."""
+def details(view: FileView, file: FileLine, columns: int, now: float, most: int = _MORE) -> list[Part]:
+    """Everything about one file in lines of at most so many columns, each with its style; of the difference `most` lines."""
     found: list[Part] = []
 
     def say(look: str, text: str, most: int = 4) -> None:
@@ -282,7 +290,7 @@ def details(view: FileView, file: FileLine, columns: int, now: float) -> list[Pa
     say("dim", kept if view.kept else "No version is kept yet.")
     if view.diff:
         found.append(("title", cut("From the version in force to the file:", columns)))
-        found.extend((_by_sign(0, line), cut(_whole(line), columns)) for line in view.diff[:_MORE])
+        found.extend((_by_sign(0, line), cut(_whole(line), columns)) for line in view.diff[:most])
     return found
 
 
