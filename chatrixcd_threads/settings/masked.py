@@ -18,12 +18,15 @@ from chatrixcd_threads.text.redact import MASK
 _SALT: Final = random_secrets.token_bytes(32)  # shows that a secret changed, and nothing about it
 _KEYS: Final = tuple(sorted({name.rpartition(".")[2] for name in SECRETS}))
 _NAMED: Final = re.compile(r"pas+w|pwd|secret|token|api_?key", re.IGNORECASE)
-# In a text that cannot be parsed everything behind such a name counts as its value.
+# In a text that cannot be parsed everything behind such a name counts as its value. Nothing here goes back: the text may be
+# made to take long, and a search holds up the whole process.
 _AFTER_NAME: Final = re.compile(
-    r"[\w.-]*(?:pas+w|pwd|secret|token|api_?key)[\w.-]*[\"']?+\s*[:=]?\s*(?=[^\s,}\]])(?P<value>'''[\s\S]*?(?:'''|\Z)|.+)",
+    r"(?:pas+w|pwd|secret|token|api_?key)[\w.-]{0,60}+[\"']?+\s*+[:=]?+\s*+(?=[^\s,}\]])(?P<value>'''[\s\S]*?(?:'''|\Z)|.+)",
     re.IGNORECASE,
 )
 _IN_ADDRESS: Final = re.compile(r"://[^\s/:@\"']*:(?P<value>[^\s/@\"']+)@")
+
+MOST_LINES: Final = 4_000
 
 Span = tuple[int, int]
 Clean = Callable[[str], str]
@@ -48,8 +51,10 @@ def unified(before: str | None, after: str | None, name: str, clean: Clean = lam
     """What changes from one text to another, as a unified diff; None: there is no file."""
     old = masked_lines(before, clean) if before is not None else []
     new = masked_lines(after, clean) if after is not None else []
-    found = difflib.unified_diff(old, new, f"{name} in force", f"{name} on disk", lineterm="")
-    return list(found)
+    titles = (f"{name} in force", f"{name} on disk")
+    if old != new and len(old) + len(new) > MOST_LINES:
+        return [f"--- {titles[0]}", f"+++ {titles[1]}", "@@ too many lines to be compared @@"]
+    return list(difflib.unified_diff(old, new, *titles, lineterm=""))
 
 
 def caret_in(line: str, masked: str, column: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -75,3 +76,36 @@ def test_the_caret_stays_with_its_character(column: int, pointed: str) -> None:
     line, masked = "a: secrets!, zzz", "a: ******** (12), zzz"
     at = caret_in(line, masked, column)
     assert masked[at : at + 1] == pointed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 250_000,
+        "token" * 50_000,
+        "token " * 40_000 + "\n",
+        "{ password" + " " * 250_000,
+        "{" + "password\n" * 25_000,
+        "://" * 80_000,
+        "://" + "a" * 250_000,
+        "://a:" + "b" * 250_000,
+        "{ secret: '''" + "'' " * 80_000,
+        "\n".join("{},"[number % 3] for number in range(100_000)),
+    ],
+    ids=range(10),
+)
+def test_no_text_takes_long(text: str) -> None:
+    """Seconds of the CPU; what grows with the square of the length takes minutes."""
+    begun = time.thread_time()
+    assert len(masked_lines(text)) == max(1, text.removesuffix("\n").count("\n") + 1)
+    unified(text, text[::-1], "config.json")
+    assert time.thread_time() - begun < 10
+
+
+def test_very_long_files_are_not_compared() -> None:
+    before, after = "\n".join(map(str, range(3_000))), "\n".join(map(str, range(1, 3_001)))
+    assert unified(before, after, "a.json")[-1] == "@@ too many lines to be compared @@"
+    assert unified(before, before, "a.json") == []
+    begun = time.thread_time()
+    assert len(unified("\n".join("ab" * 950), "\n".join("ba" * 950), "a.json")) > 3
+    assert time.thread_time() - begun < 10
