@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from chatrixcd_threads.commands.call import File
-from chatrixcd_threads.console.board import FileView
+from chatrixcd_threads.console.board import FileView, LaneLine
 from chatrixcd_threads.console.filing import LOOK_SECONDS, Filing
+from chatrixcd_threads.console.office import lane_lines
 from chatrixcd_threads.settings.aliases import AliasManager
 from chatrixcd_threads.settings.config import Config
 from chatrixcd_threads.settings.hot import Held
 from chatrixcd_threads.settings.messages import MessageManager
 from chatrixcd_threads.settings.texts import PLACEHOLDERS
-from chatrixcd_threads.threads.lanes import Lanes
+from chatrixcd_threads.threads.lanes import LaneInfo, Lanes
 
 LIMIT = 20.0
 SECRET = "correct horse"
@@ -178,3 +179,17 @@ def test_previews_follow_the_messages(desk: Desk) -> None:
     assert "@ann:example.org" in texts["pet", "playful"][0]
     assert texts["pet", "playful"][0].startswith("Purr")
     assert "Purr" not in "".join(texts["pet", "terse"])
+
+
+def test_lanes_are_named_by_what_they_are_for() -> None:
+    here = threading.get_ident()
+    found = lane_lines(
+        (
+            LaneInfo(("!ops:x", "@ann:x"), 3, "command $1", 4.0, here),
+            LaneInfo(("task", 7), 0, "report of task 42", None, None),
+            LaneInfo("odd", 0, "job", 1.0, -1),  # its thread has just ended
+        )
+    )
+    assert found[0] == LaneLine("!ops:x", "@ann:x", 3, "command $1", 4.0, threading.current_thread().name)
+    assert found[1] == LaneLine("task", "7", 0, "report of task 42", None, "")
+    assert found[2] == LaneLine("odd", "", 0, "job", 1.0, "")

@@ -29,8 +29,9 @@ read -r line
 class OnTerminal:
     """A bot with its console, and a person in a room with it."""
 
-    def __init__(self, terminal: Terminal, person: Person, room_id: str, bot_id: str) -> None:
+    def __init__(self, terminal: Terminal, person: Person, room_id: str, bot_id: str, folder: Path) -> None:
         self.terminal, self.person, self.room_id, self.bot_id = terminal, person, room_id, bot_id
+        self.folder = folder
 
     def answers_the_room(self) -> None:
         event = self.person.send(self.room_id, "!cd admins")
@@ -75,7 +76,7 @@ def bot(tmp_path: Path) -> Iterator[OnTerminal]:
         room_id = ann.create_room("ops", invite=[account.user_id])
         terminal.shows("Matrix", "OK", seconds=LONG)
         ann.wait_member(room_id, account.user_id, timeout=LONG)
-        yield OnTerminal(terminal, ann, room_id, account.user_id)
+        yield OnTerminal(terminal, ann, room_id, account.user_id, folder)
 
 
 def test_the_bot_outlives_its_terminal(bot: OnTerminal) -> None:
@@ -105,6 +106,8 @@ def test_settings_are_edited_and_decided_from_the_console(bot: OnTerminal) -> No
     terminal.shows("Messages as they are said")
     terminal.type("/Purr\r")
     terminal.shows("Purr, purr")
+    (bot.folder / "messages.json").write_text('{"pet": ["Miaow"]}')
+    terminal.shows("Miaow")
     terminal.type("\x1b")
     terminal.until(lambda: "as they are said" not in terminal.text, "the window is closed")
     edit(bot, "messages", '{"pet": "Purr"}')
