@@ -7,9 +7,11 @@ import dataclasses
 import pytest
 import urwid
 import urwid.testing
+from urwid.util import LayeredAttr
 
 from chatrixcd_threads.console.board import FileLine, FileProblem, FileView, Lag, Preview
 from chatrixcd_threads.console.cells import wide, wrap
+from chatrixcd_threads.console.themes import THEMES, palette
 from chatrixcd_threads.console.views.files import details, outcome
 from tests.console.sample import NASTY, NOW, TEXTS, WIDE, calm, stormy, views
 from tests.console.test_keys import Desk
@@ -262,3 +264,24 @@ def test_wrapping_loses_nothing() -> None:
             parts = wrap(text, columns)
             assert "".join(parts) == text
             assert all(wide(part) <= columns for part in parts)
+
+
+@pytest.mark.parametrize("keys", ["5g\n", "5gd", "5gi", "5v", "5gjy", "5GE", "6\n", "6G\n", "7<", "5gjd"])
+@pytest.mark.parametrize("size", SIZES)
+def test_windows_fit_and_can_be_seen_in_every_theme(size: tuple[int, int], keys: str) -> None:
+    desk = Desk()
+    filled(desk)
+    desk.frame.render(size, True)
+    for key in keys:
+        desk.frame.keypress(size, "enter" if key == "\n" else key)
+    rows = urwid.testing.render_text(desk.frame, size, focus=True)
+    assert [wide(row) for row in rows] == [size[0]] * size[1]
+    assert desk.frame.failed == set()
+    used = {
+        layer
+        for row in urwid.testing.render_runs(desk.frame, size, focus=True)
+        for look, _ in row
+        for layer in (look.layers if isinstance(look, LayeredAttr) else (look,))
+    }
+    for theme in THEMES:
+        assert used - {None} <= {entry[0] for entry in palette(theme)}
