@@ -25,7 +25,7 @@ from chatrixcd_threads.commands.registry import commands
 from chatrixcd_threads.commands.reports import Reporter
 from chatrixcd_threads.commands.witness import Witness
 from chatrixcd_threads.console import rescue
-from chatrixcd_threads.console.board import Link
+from chatrixcd_threads.console.board import Lag, Link
 from chatrixcd_threads.console.office import Office, Parts
 from chatrixcd_threads.console.service import Console
 from chatrixcd_threads.console.surface import Surface
@@ -76,6 +76,7 @@ class App:
         self._lock = StoreLock(Path(settings.matrix.store_path))
         self.journal = Journal(Path(settings.matrix.store_path) / "journal.sqlite3")
         self._poster = Poster(redactor)
+        self._clean = redactor.clean
         self._semaphore = Connection(settings.semaphore)
         inbox: queue.Queue[InboxItem] = queue.Queue(INBOX_SIZE)
         self._matrix = MatrixService(lambda: config.now, self.journal, inbox)
@@ -83,7 +84,7 @@ class App:
             self.journal, lambda: self._semaphore.now, lambda: config.now.semaphore.poll_seconds, inbox.put
         )
         self._inbox = inbox
-        watch = Watch(
+        self._watch = watch = Watch(
             [config.hot, messages.hot, aliases.hot],
             self._told,
             lambda: Pace(**msgspec.structs.asdict(config.now.bot.reload)),
@@ -233,6 +234,9 @@ class App:
             prefix=lambda: self._config.now.bot.command_prefix,
             log_lines=surface.ring.since,
             leave=self.leave,
+            clean=self._clean,
+            hints_waiting=lambda: self._watch.hints_waiting,
+            lag=lambda: Lag(*self._matrix.lag),
         )
 
     def _greet(self, sentence: str) -> None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from chatrixcd_threads.errors import UsageError
+from chatrixcd_threads.journal.questions import Question
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.settings.aliases import joined
 from chatrixcd_threads.text.fit import Attachment
@@ -22,12 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. `mention` are the people who are notified; `greet` lets a greeting stand in front."""
+    """An answer. `mention` are the people who are notified; `greet` lets a greeting stand in front.
+
+    `accepted` and `declined` are open questions that were answered by this command: they are settled with it.
+    """
 
     text: Text
     file: Attachment | None = None
     mention: tuple[str, ...] = ()
     greet: bool = False
+    accepted: tuple[Question, ...] = ()
+    declined: tuple[Question, ...] = ()
 
 
 class Wants(StrEnum):

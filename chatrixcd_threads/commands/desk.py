@@ -148,7 +148,7 @@ class Desk:
             return [self._says(event, refusal(error, event, tools))]
         if isinstance(answer, Ask):
             return [self._asks(event, command, answer, tools)]
-        return [self._replies(where, greeted(answer, event, tools))]
+        return [self._replies(where, greeted(answer, event, tools)), *self._settles(answer, event)]
 
     def _lists(self, tx: sqlite3.Connection, event: Incoming, tools: Tools) -> None:
         """Into the room's one list of what was not done."""
@@ -325,6 +325,22 @@ class Desk:
             return [self._asks_on(question, answer, tools)]
         return [self._replies(where, answer)]
 
+    def _settles(self, reply: Reply, event: Incoming) -> list[Effect]:
+        """The questions that a command has answered; their messages say what came of them."""
+
+        def settle(question: Question, state: str, said: Text) -> Effect:
+            def effect(tx: sqlite3.Connection) -> None:
+                if questions.settle(tx, question.id, state, event.event_id):
+                    self._edit_question(tx, question, said + person(event.sender))
+
+            return effect
+
+        summaries = {each.id: text(str(each.payload.get("summary", ""))) for each in (*reply.accepted, *reply.declined)}
+        return [
+            *(settle(each, "yes", text("✅ Done: ") + summaries[each.id] + " — ") for each in reply.accepted),
+            *(settle(each, "no", text("✖ Not done: ") + summaries[each.id] + " — ") for each in reply.declined),
+        ]
+
     def _edit_question(self, tx: sqlite3.Connection, question: Question, value: Text) -> None:
         self._poster.post(tx, place_of(question), value)
 
@@ -421,7 +437,7 @@ def greeted(reply: Reply, event: Incoming, tools: Tools) -> Reply:
     if not (reply.greet and bot.greetings_enabled and (not bot.greeting_rooms or event.room_id in bot.greeting_rooms)):
         return reply
     greeting = phrase(tools.messages, "greetings", tone=tone_of(bot, event.room_id), name=event.sender)
-    return Reply(lines(greeting, reply.text), reply.file, reply.mention)
+    return replace(reply, text=lines(greeting, reply.text))
 
 
 def minutes(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chatrixcd_threads.threads.service import ThreadInfo
 
@@ -62,6 +62,82 @@ class FileLine:
 
 
 @dataclass(frozen=True, slots=True)
+class FileProblem:
+    """What is wrong with a settings file. `line` and `column` count from 1, 0 is unknown; `text` is the line, masked.
+
+    `caret` is the place in `text` that is meant, counted from 0; -1 when there is no such line.
+    """
+
+    line: int
+    column: int
+    reason: str
+    text: str = ""
+    caret: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class FileView:
+    """A settings file looked at closely, secrets masked.
+
+    `state` of the file on disk: reading (nothing is known yet), same (it says what is in force), edited (good, and not in
+    force), wrong (`problems`), absent. `diff` leads from the version in force to the file. `held` numbers the edit that
+    waits for a yes, for this `reason`; `changes` are its keys. `looks` grows with each look that was asked for.
+    """
+
+    name: str
+    path: str
+    state: str
+    since: float
+    problems: tuple[FileProblem, ...] = ()
+    diff: tuple[str, ...] = ()
+    held: int = 0
+    reason: str = ""
+    changes: tuple[str, ...] = ()
+    kept: int = 0
+    looks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The texts of one category in one tone as a room would read them, with sample values. `used` says when."""
+
+    category: str
+    used: str
+    tone: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How much waits in a queue; `most` is its bound, 0 for none."""
+
+    name: str
+    count: int
+    most: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLine:
+    """A lane in use. `age` is for how long its job runs (seconds), None while it waits for a thread (`thread` is empty)."""
+
+    room: str
+    sender: str
+    waiting: int
+    job: str
+    age: float | None
+    thread: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How late the sync thread's loop is, in seconds: median, 99th of 100, and the number of measurements."""
+
+    p50: float
+    p99: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchLine:
     """A launch that is not settled: in doubt or still being sent."""
 
@@ -91,6 +167,13 @@ class Board:
     launches: tuple[LaunchLine, ...]
     rooms: tuple[RoomLine, ...]
     files: tuple[FileLine, ...]
+    depths: tuple[Depth, ...] = ()
+    lanes: tuple[LaneLine, ...] = ()
+    lag: Lag = field(default=Lag(0.0, 0.0, 0))
+
+
+def _unseen(name: str) -> FileView:
+    return FileView(name, "", "reading", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +189,10 @@ class Doors:
     answers: Callable[[], tuple[tuple[str, str], ...]]  # (ticket, text) of the newest answers
     task_output: Callable[[int, int], tuple[str, ...]]  # last known lines of a task; asking for them has them fetched
     leave: Callable[[], None]  # asks the bot to stop
+    # What is looked at more closely: last known, read in a worker; asking has it read again, and the console is poked.
+    file_view: Callable[[str], FileView] = _unseen  # by the name in `FileLine`
+    file_text: Callable[[str], tuple[str, ...]] = lambda name: ()  # the lines of the version in force, masked
+    look_again: Callable[[str], None] = lambda name: None  # has the file looked at now; `FileView.looks` grows then
+    make_file: Callable[[str], str] = lambda name: ""  # writes an absent file; why it could not be written, or empty
+    previews: Callable[[], tuple[Preview, ...]] = tuple
+    stack_of: Callable[[str], tuple[str, ...]] = lambda name: ()  # what a thread is doing, by its name

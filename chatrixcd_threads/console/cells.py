@@ -73,6 +73,17 @@ def fold(value: str, columns: int, most: int = 3) -> list[str]:
     return lines
 
 
+def wrap(value: str, columns: int) -> list[str]:
+    """The text in as many lines as it takes, broken anywhere: nothing of it is lost, blanks at its beginning neither."""
+    columns = max(2, columns)
+    lines: list[str] = []
+    while wide(value) > columns:
+        end, _ = urwid.calc_text_pos(value, 0, len(value), columns)
+        lines.append(value[:end])
+        value = value[end:]
+    return [*lines, value]
+
+
 def can_unicode() -> bool:
     """Whether the terminal's encoding can show more than ASCII."""
     return bool(urwid.get_encoding_mode() == "utf8")

@@ -13,7 +13,7 @@ import urwid
 
 from chatrixcd_threads.console.bar import Bar
 from chatrixcd_threads.console.board import Board, Doors
-from chatrixcd_threads.console.cells import can_unicode, cut, fold, many, shown, shown_line, span, wide
+from chatrixcd_threads.console.cells import can_unicode, cut, fold, many, shown, shown_line, span, wide, wrap
 from chatrixcd_threads.console.keys import Table
 from chatrixcd_threads.console.pane import Pane
 from chatrixcd_threads.console.reader import Reader, looks_bad
@@ -36,6 +36,7 @@ SMALLEST: Final = (40, 12)
 _TALL: Final = 16  # rows from which title and tabs have a line each
 _KEPT_COMMANDS: Final = 50
 _FOLDED: Final = 200
+NO_TERMINAL: Final = "There is no terminal that an editor could use."
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class Window:
     title: str
     lines: Callable[[], Sequence[str]]
     reader: Reader
+    exact: bool = False
 
 
 @dataclass(slots=True)
@@ -66,9 +68,12 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         *,
         mouse: Callable[[], None] = lambda: None,
         redraw: Callable[[], None] = lambda: None,
+        copy: Callable[[str], None] = lambda text: None,
+        edit: Callable[[str, Callable[[str], None]], None] = lambda path, done: done(NO_TERMINAL),
     ) -> None:
         self.doors = doors
         self._table, self._mouse, self._redraw = table, mouse, redraw
+        self._copy, self._edit = copy, edit
         self.views: dict[str, View] = {
             view.name: view
             for view in (
@@ -122,6 +127,12 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
     def resized(self) -> None:
         """The terminal has another size: nothing that was drawn before counts."""
         self._invalidate()
+
+    def edited(self, then: Callable[[], None]) -> None:
+        """The editor has had the terminal."""
+        self._invalidate()
+        with self._guarded():
+            then()
 
     def render(self, size: tuple[int, int], focus: bool = False) -> urwid.Canvas:  # type: ignore[override]
         """Draws anew when the size has changed. Too small a terminal is told so."""
@@ -222,7 +233,9 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
     def _windows(self, columns: int) -> None:
         if self._window is not None:
             width = max(20, columns - 8)
-            lines = [part for line in self._window.lines() for part in (fold(line, width, _FOLDED) or [""])]
+            exact = self._window.exact
+            parts = (wrap(line, width) if exact else fold(line, width, _FOLDED) for line in self._window.lines())
+            lines = [each for part in parts for each in (part or [""])]
             self._window.reader.give(0, len(lines), lambda number: lines[number] if number < len(lines) else "")
 
     def _too_small(self, size: tuple[int, int]) -> urwid.Canvas:
@@ -331,6 +344,8 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
                 window.reader.filter(None if window.reader.filtering else lambda number, line: looks_bad(line))
             case "search":
                 self._search(window.reader.search)
+            case "copy":
+                self._copied(window.reader.line())
             case "bar":
                 self.prompt("")
 
@@ -358,6 +373,8 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
                 self._search(self.view.search)
             case "answers":
                 self._show_answers()
+            case "copy":
+                self._copied(self.view.line())
             case "mouse":
                 self._mouse()
             case "redraw":
@@ -388,11 +405,19 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         pane.give(Rows.of(rows))
         self._stack.open(_boxed(pane, "Sure?", "dialog"), width=width, height=len(rows) + 2)
 
-    def tell(self, title: str, lines: Callable[[], Sequence[str]], *, following: bool = False) -> None:
+    def tell(
+        self,
+        title: str,
+        lines: Callable[[], Sequence[str]],
+        *,
+        following: bool = False,
+        style: Callable[[int, str], str] | None = None,
+        exact: bool = False,
+    ) -> None:
         self._close()
-        reader = Reader(lambda number, line: "title" if line.startswith(("› ", "> ")) else "dialog")
+        reader = Reader(style or _window_style)
         reader.pane.following = following
-        self._window = Window(title, lines, reader)
+        self._window = Window(title, lines, reader, exact)
         self._stack.open(
             _boxed(reader.pane, shown(title), "dialog"),
             width=("relative", 100),
@@ -406,6 +431,14 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
 
     def notice(self, sentence: str) -> None:
         self._notice = shown(sentence)
+
+    def edit(self, path: str, done: Callable[[str], None]) -> None:
+        self._edit(path, done)
+
+    def _copied(self, line: str) -> None:
+        if line:
+            self._copy(line)
+            self.notice(f"Copied, if the terminal allows it: {line}")
 
     def _search(self, where: Callable[[str], bool | None]) -> None:
         def look(needle: str) -> None:
@@ -447,6 +480,10 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
             lines.append(f"{mark} {shown(line)}")
             lines += [*map(shown_line, said.splitlines()), ""] if said is not None else ["waiting for the answer", ""]
         return lines or ["Nothing was asked yet. Press : and type a command, for example  status"]
+
+
+def _window_style(number: int, line: str) -> str:
+    return "title" if line.startswith(("› ", "> ")) else "dialog"
 
 
 def _boxed(pane: Pane, title: str, look: str) -> urwid.Widget:

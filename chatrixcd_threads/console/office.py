@@ -19,14 +19,18 @@ from chatrixcd_threads.commands.call import File, Health
 from chatrixcd_threads.commands.parse import command_line, verdict_of_word
 from chatrixcd_threads.console.board import (
     Board,
+    Depth,
     Doors,
     FileLine,
+    Lag,
+    LaneLine,
     LaunchLine,
     Link,
     QuestionLine,
     RoomLine,
     TaskLine,
 )
+from chatrixcd_threads.console.filing import Filing
 from chatrixcd_threads.events import InboxItem, Incoming, Kind, RoomInfo
 from chatrixcd_threads.journal import inbox, launches, outbox, questions
 from chatrixcd_threads.journal.db import Journal
@@ -34,12 +38,14 @@ from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.text.ansi import plain_line
-from chatrixcd_threads.threads.lanes import Job, Lanes
+from chatrixcd_threads.threads.diagnose import names_of_threads, stack_named
+from chatrixcd_threads.threads.lanes import Job, LaneInfo, Lanes
 
 KEPT_ANSWERS: Final = 200
 PROBE_SECONDS: Final = 30.0
 OUTPUT_SECONDS: Final = 1.0
 BOARD_SECONDS: Final = 0.2
+SHOWN_LANES: Final = 20
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,9 @@ class Parts:
     prefix: Callable[[], str]
     log_lines: Callable[[int], tuple[int, tuple[str, ...]]]
     leave: Callable[[], None]
+    clean: Callable[[str], str] = lambda line: line
+    hints_waiting: Callable[[], int] = lambda: 0
+    lag: Callable[[], Lag] = lambda: Lag(0.0, 0.0, 0)
 
 
 class Office:
@@ -69,6 +78,7 @@ class Office:
         self._outputs: dict[tuple[int, int], tuple[str, ...]] = {}
         self._asked: dict[tuple[int, int], float] = {}
         self._board: Board | None = None
+        self._filing = Filing(parts.files, parts.clean, parts.lanes, poke, now)
 
     def doors(self) -> Doors:
         """What the console may call."""
@@ -79,6 +89,12 @@ class Office:
             answers=self.answers,
             task_output=self.task_output,
             leave=self._parts.leave,
+            file_view=self._filing.view,
+            file_text=self._filing.text,
+            look_again=self._filing.look_again,
+            make_file=self._filing.make,
+            previews=self._filing.previews,
+            stack_of=stack_named,
         )
 
     def board(self) -> Board:
@@ -181,12 +197,30 @@ class Office:
                 FileLine(name, file.version.since, file.error.sentence if file.error else "", file.held is not None)
                 for name, file in self._parts.files().items()
             ),
+            depths=(
+                Depth("inbox", self._parts.inbox.qsize(), self._parts.inbox.maxsize),
+                Depth("outbox", health.owed),
+                Depth("watch hints", self._parts.hints_waiting()),
+            ),
+            lanes=lane_lines(self._parts.lanes.longest(SHOWN_LANES)),
+            lag=self._parts.lag(),
         )
 
 
 def invited(connection: Any) -> list[tuple[str, str]]:
     """Invitations that wait: (room, inviter)."""
     return [(str(row[0]), str(row[1])) for row in connection.execute("SELECT room_id, inviter FROM invites").fetchall()]
+
+
+def lane_lines(lanes: tuple[LaneInfo, ...]) -> tuple[LaneLine, ...]:
+    """Lanes as the console shows them: a person's lane is named by room and sender, others by what they are for."""
+    names = names_of_threads() if lanes else {}
+    found = []
+    for each in lanes:
+        room, sender = each.key if isinstance(each.key, tuple) else (each.key, "")
+        thread = names.get(each.thread, "") if each.thread is not None else ""
+        found.append(LaneLine(str(room), str(sender), each.waiting, each.job, each.age, thread))
+    return tuple(found)
 
 
 def _plain(content: str) -> str:

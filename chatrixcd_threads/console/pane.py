@@ -55,6 +55,11 @@ class Pane(urwid.Widget):
         """The first row on screen."""
         return self._top
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first row on screen, and the one after the last."""
+        return self._top, min(self._top + self._height, self._rows.high)
+
     def give(self, rows: Rows) -> None:
         """Takes over new rows. The selection stays with its key, the view with its text."""
         key = self.chosen

@@ -45,6 +45,7 @@ class Reader:
         self._keep = keep
         self._kept.clear()
         self._dropped = self._scanned = 0
+        self.marked = None
         self.pane.following = True
         self.show()
 
@@ -53,6 +54,7 @@ class Reader:
         if high < self._high:  # another text
             self._kept.clear()
             self._dropped = self._scanned = 0
+            self.marked = None
         self._low, self._high, self._at = low, high, at
         self.show()
 
@@ -88,10 +90,33 @@ class Reader:
         places = range(here + 1, rows.high) if direction > 0 else range(min(here, rows.high) - 1, rows.low - 1, -1)
         for place in places:
             if any(pattern.search(text) for _, text in rows.at(place).parts):
-                self._mark = place
-                self.pane.go(place)
+                self._point(place)
                 return True
         return False
+
+    def jump(self, direction: int, wanted: Callable[[int], bool]) -> bool:
+        """Goes to the next (1) or the previous (-1) line whose number is wanted, from the marked line or the screen on."""
+        rows, (first, last) = self.pane.rows_shown, self.pane.span
+        if self.pane.following:
+            here = rows.high
+        elif self.marked is not None and first <= self._mark < last:
+            here = self._mark
+        else:
+            here = first - 1 if direction > 0 else last
+        places = range(here + 1, rows.high) if direction > 0 else range(min(here, rows.high) - 1, rows.low - 1, -1)
+        for place in places:
+            if wanted(self._number(place)):
+                self._point(place)
+                return True
+        return False
+
+    def line(self) -> str:
+        """The marked line when it is on screen, else the last line that is."""
+        first, last = self.pane.span
+        if last <= first:
+            return ""
+        marked = self.marked is not None and not self.pane.following and first <= self._mark < last
+        return self._at(self._number(self._mark if marked else last - 1))
 
     def act(self, command: str) -> bool:
         """What every text understands."""
@@ -118,10 +143,19 @@ class Reader:
         return ", ".join(said)
 
     _mark = 0
+    marked: int | None = None
+    """The number of the line that was gone to."""
+
+    def _number(self, place: int) -> int:
+        return place if self._keep is None else self._kept[place - self.pane.rows_shown.low]
+
+    def _point(self, place: int) -> None:
+        self._mark, self.marked = place, self._number(place)
+        self.pane.go(place)
 
     def _row(self, number: int) -> Row:
         line = self._at(number)
-        style = self._style(number, line)
+        style = self._style(number, line) if number != self.marked else "focus"
         if self._pattern is None:
             return Row(((style, line),))
         parts: list[Part] = []

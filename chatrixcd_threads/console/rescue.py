@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import termios
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -27,6 +28,7 @@ class _Saved:
     drawn = False
     stderr: int | None = None
     stderr_file: BinaryIO | None = None
+    lent_to: int | None = None
 
 
 def save_terminal() -> None:
@@ -43,6 +45,10 @@ def drawing(now: bool) -> None:
 
 def restore_terminal() -> None:
     """Gives the terminal back, whatever state it is in, within a moment. May be called any number of times."""
+    if _Saved.lent_to is not None:
+        with contextlib.suppress(OSError):
+            os.killpg(_Saved.lent_to, signal.SIGTERM)
+        take_terminal_back(_Saved.settings)
     restore_screen()
     if _Saved.settings is not None and in_foreground(0):
         with contextlib.suppress(termios.error, OSError):
@@ -55,6 +61,32 @@ def restore_screen() -> None:
     if _Saved.drawn and in_foreground(1):
         _Saved.drawn = False
         write_now(1, LEAVE)
+
+
+def lend_terminal(group: int) -> None:
+    """Puts another process group in front, as a shell does: keys that make signals are then meant for it alone."""
+    _Saved.lent_to = group
+    with _in_background(), contextlib.suppress(OSError):  # it has ended already, or there is no job control
+        os.tcsetpgrp(0, group)
+
+
+def take_terminal_back(settings: list[Any] | None) -> None:
+    """We are in front again, with these settings."""
+    _Saved.lent_to = None
+    with _in_background(), contextlib.suppress(termios.error, OSError):
+        os.tcsetpgrp(0, os.getpgrp())
+        if settings is not None:
+            termios.tcsetattr(0, termios.TCSADRAIN, settings)
+
+
+@contextlib.contextmanager
+def _in_background() -> Iterator[None]:
+    """Inside, the calling thread may change the terminal although another group is in front."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def in_foreground(descriptor: int) -> bool:

@@ -16,9 +16,9 @@ from typing import Any, Final
 import urwid
 from urwid.display.common import InputClosedError
 
-from chatrixcd_threads.console import rescue
+from chatrixcd_threads.console import editor, rescue
 from chatrixcd_threads.console.board import Doors
-from chatrixcd_threads.console.frame import Frame
+from chatrixcd_threads.console.frame import NO_TERMINAL, Frame
 from chatrixcd_threads.console.guard import only_this_thread
 from chatrixcd_threads.console.keys import KEYS, Key, Table
 from chatrixcd_threads.console.screen import Output, Screen
@@ -61,6 +61,7 @@ class Console(Service):
         self._drawn_at = 0.0
         self._armed = False
         # Written by any thread, read and cleared by the ui thread; each is a single reference.
+        self._to_edit: tuple[str, Callable[[str], None]] | None = None
         self._dirty = self._resized = self._suspend = self._resumed = self._hung_up = False
         # One pipe for the life of the process: a late writer can never meet a descriptor that was given to another.
         self._reader, self._writer = os.pipe()
@@ -130,7 +131,15 @@ class Console(Service):
         if screen is None:
             output = Output(_SCREEN, self._stop, self._beat)
             screen = Screen(output)
-        frame = Frame(self._doors, self._table, self._names, mouse=self._switch_mouse, redraw=screen.clear)
+        frame = Frame(
+            self._doors,
+            self._table,
+            self._names,
+            mouse=self._switch_mouse,
+            redraw=screen.clear,
+            copy=self._copy,
+            edit=self._ask_edit if self._given_screen is None else _no_editor,
+        )
         loop = urwid.MainLoop(frame, self._palette, screen=screen, handle_mouse=self._mouse)
         self._loop, self._frame = loop, frame
         self._armed = False
@@ -166,6 +175,9 @@ class Console(Service):
             self._resumed = False
             if self._given_screen is None and self._frame is not None:
                 self._come_back(loop)
+        if self._to_edit is not None:
+            (path, done), self._to_edit = self._to_edit, None
+            self._edit(loop, path, done)
         if self._resized:
             self._resized = False
             loop.screen_size = None
@@ -210,6 +222,30 @@ class Console(Service):
             self._frame.resized()
         self._draw()
 
+    def _ask_edit(self, path: str, done: Callable[[str], None]) -> None:
+        """From a key: the editor starts outside of the handling of keys, and of the frame's guard."""
+        self._to_edit = (path, done)
+        self._ring()
+
+    def _edit(self, loop: urwid.MainLoop, path: str, done: Callable[[str], None]) -> None:
+        """The terminal is the editor's until it ends or the bot stops; the bot itself goes on."""
+        with loop.paused():
+            problem = editor.edit(path, self._beat, self._wait, lambda: self._stop.is_set() or self._hung_up)
+            if self._hung_up:
+                raise _Lost
+        if self._stop.is_set():
+            raise urwid.ExitMainLoop
+        self._resumed = False
+        loop.screen_size = None  # who is not in front does not hear of a new size
+        if self._frame is not None:
+            self._frame.edited(lambda: done(problem))
+        self._draw()
+
+    def _copy(self, text: str) -> None:
+        screen: Any = self._loop.screen if self._loop is not None else None
+        if isinstance(screen, urwid.display.raw.Screen):
+            screen.copy_to_clipboard(text)
+
     def _come_back(self, loop: urwid.MainLoop) -> None:
         """Somebody stopped the process and let it go on: the shell has changed the terminal meanwhile."""
         if not rescue.in_foreground(0):
@@ -247,6 +283,10 @@ class Console(Service):
             loop.screen.set_mouse_tracking(self._mouse)
             if self._frame is not None:
                 self._frame.notice(f"The mouse is {'on' if self._mouse else 'off: the terminal can select text'}.")
+
+
+def _no_editor(path: str, done: Callable[[str], None]) -> None:
+    done(NO_TERMINAL)
 
 
 class _Lost(Exception):

@@ -19,6 +19,7 @@ import msgspec
 from chatrixcd_threads.errors import Fatal
 from chatrixcd_threads.events import InboxItem, RoomInfo, RoomOutcome, RoomRequest
 from chatrixcd_threads.journal.db import Journal
+from chatrixcd_threads.matrix.lag import LoopLag
 from chatrixcd_threads.matrix.login import LoggedOut, forget, log_in, renew
 from chatrixcd_threads.matrix.patience import Backoff, Retry
 from chatrixcd_threads.matrix.session import Session
@@ -53,6 +54,7 @@ class MatrixService(Service):
         self._stopping: asyncio.Event | None = None
         self._rooms: tuple[RoomInfo, ...] = ()
         self._link = ("connecting", "", time.time())
+        self._lag = LoopLag()
         self._login = settings().matrix  # the settings that log in; newer ones only after they have worked
 
     # --- for other threads --------------------------------------------------------------------------------------
@@ -66,6 +68,11 @@ class MatrixService(Service):
     def link(self) -> tuple[str, str, float]:
         """How the connection is: (connecting, ok, down or refused), what is wrong, since when (seconds since the epoch)."""
         return self._link
+
+    @property
+    def lag(self) -> tuple[float, float, int]:
+        """How late the loop is: median and 99th of 100, in seconds, and how many measurements this is made of."""
+        return self._lag.figures()
 
     def wake_sender(self) -> None:
         """There is something in the outbox."""
@@ -122,11 +129,13 @@ class MatrixService(Service):
     async def _live(self, stopping: asyncio.Event, beat: Callable[[], None]) -> None:
         """Sessions until the stop: a lost login ends one and begins another."""
         beating = asyncio.create_task(self._keep_beating(beat))
+        self._lag.start(asyncio.get_running_loop())
         backoff = Backoff()
         try:
             while not stopping.is_set():
                 await self._one_session(stopping, backoff)
         finally:
+            self._lag.stop()
             beating.cancel()
 
     async def _one_session(self, stopping: asyncio.Event, backoff: Backoff) -> None:

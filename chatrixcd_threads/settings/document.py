@@ -10,7 +10,7 @@ import math
 import re
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,8 @@ class Document:
     swallowed: tuple[KeyPath, ...] = ()
     members: tuple[Member, ...] = ()
     closing: int | None = None
+    values: Mapping[KeyPath, tuple[int, int]] = field(default_factory=dict)
+    """Where the value of each key stands, in characters of the text without its mark and with its line ends made alike."""
 
     def line_of(self, key: KeyPath) -> int | None:
         """The line on which this key (or this item of a list) stands."""
@@ -131,7 +133,7 @@ def parse(text: str, path: str) -> Document:
     if len(text) > MAX_CHARACTERS:
         raise _too_big(path)
     # A line break in front, so that every line begins after one; line numbers below count it.
-    source = "\n" + text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    source = "\n" + alike(text)
     parser = _Parser(source)
     try:
         data = parser.run()
@@ -144,10 +146,15 @@ def parse(text: str, path: str) -> Document:
     else:
         lines = {key: source.count("\n", 0, position) for key, position in parser.places.items()}
         members, closing = _in_original(text, parser)
-        return Document(path, data, lines, tuple(parser.swallowed), members, closing)
+        return Document(path, data, lines, tuple(parser.swallowed), members, closing, parser.values)
     at = max(1, min(at, len(source)))
     line, column = max(1, source.count("\n", 0, at)), at - source.rfind("\n", 0, at)
     raise BadFileError(path, (f"{path} line {line} column {column}: {reason}",), line=line, column=column)
+
+
+def alike(text: str) -> str:
+    """The text without a byte order mark, every line ended in the same way."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def name_of_type(value: object) -> str:
@@ -202,6 +209,7 @@ class _Parser:
     def __init__(self, source: str) -> None:
         self.source = source
         self.places: dict[KeyPath, int] = {}
+        self.values: dict[KeyPath, tuple[int, int]] = {}
         self.swallowed: list[KeyPath] = []
         self.members: list[Member] = []
         self.closing: int | None = None
@@ -285,6 +293,7 @@ class _Parser:
             self._enter(key, started)
             character, value_at = self._next(at + 1)
             found[key], end = self._value(scan_once, value_at)
+            self.values[tuple(self.path)] = (value_at - 1, end - 1)
             self.path.pop()
             character, at = self._next(end)
             if not self.path:

@@ -142,6 +142,15 @@ class HotFile(Generic[T]):
         held = self._held
         return held[0] if held else None
 
+    @property
+    def waiting(self) -> Held | None:
+        """The edit that waits for a yes, with its reason and what it would change."""
+        held = self._held
+        if held is None:
+            return None
+        number, fresh = held
+        return Held(self.path, self._danger(fresh), self._diffs(self._version.value, fresh.value), number)
+
     def load(self, *, must_exist: bool = False) -> None:
         """The first reading. A bad file falls back to the last good version, which is told by `error`; without one it raises."""
         self._note(fingerprint(self.path))
@@ -279,12 +288,7 @@ class HotFile(Generic[T]):
 
     def _accept(self, fresh: Version[T], mended: bool) -> Outcome | None:
         diffs = self._diffs(self._version.value, fresh.value)
-        emptied = bool(self._version.text) and not _has_content(fresh.text) and _has_content(self._version.text)
-        danger = (
-            "it would empty a file that was not empty"
-            if emptied
-            else self._kind.danger(self._version.value, fresh.value)
-        )
+        danger = self._danger(fresh)
         if danger and diffs:
             if self._held is None or self._held[1].text != fresh.text:
                 self._holds += 1
@@ -293,6 +297,12 @@ class HotFile(Generic[T]):
         self._held = self._asked = None
         changed = self._swap(fresh)
         return changed if diffs or changed.warnings or mended else None
+
+    def _danger(self, fresh: Version[T]) -> str:
+        """Why this version should not come into force by a slip; empty when it may."""
+        if self._version.text and not _has_content(fresh.text) and _has_content(self._version.text):
+            return "it would empty a file that was not empty"
+        return self._kind.danger(self._version.value, fresh.value)
 
     def _swap(self, fresh: Version[T]) -> Changed:
         old = self._version

@@ -90,6 +90,11 @@ class Watch(Service):
     def wake(self) -> None:
         self._tokens.put(None)
 
+    @property
+    def hints_waiting(self) -> int:
+        """Hints that were not looked at yet. From any thread."""
+        return self._tokens.qsize()
+
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         try:
             self._arm()

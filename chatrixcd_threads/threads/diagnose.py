@@ -14,6 +14,17 @@ def stack_of(ident: int | None) -> str:
     return "".join(traceback.format_stack(frame)) if frame is not None else ""
 
 
+def names_of_threads() -> dict[int, str]:
+    """The names of all threads by their idents."""
+    return {thread.ident: thread.name for thread in threading.enumerate() if thread.ident is not None}
+
+
+def stack_named(name: str) -> tuple[str, ...]:
+    """The stack of the thread with this name, line by line. Empty when there is none."""
+    ident = next((ident for ident, known in names_of_threads().items() if known == name), None)
+    return tuple(stack_of(ident).splitlines())
+
+
 def all_stacks() -> str:
     """Every thread with its name and stack: the deadlock report."""
     return "\n".join(f"--- {thread.name} ---\n{stack_of(thread.ident)}" for thread in threading.enumerate())

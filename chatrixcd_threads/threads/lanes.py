@@ -48,6 +48,17 @@ class LaneCounts:
     given_up: int
 
 
+@dataclass(frozen=True, slots=True)
+class LaneInfo:
+    """One lane in use. `age` is for how long its job runs (seconds); None: it has no turn yet. `thread` is an ident."""
+
+    key: Hashable
+    waiting: int
+    job: str
+    age: float | None
+    thread: int | None
+
+
 class Lanes:
     """Any thread may submit. The lock guards the table of lanes and is never held while calling out."""
 
@@ -147,6 +158,19 @@ class Lanes:
         with self._lock:
             waiting = sum(len(lane) for lane in self._lanes.values()) - len(self._running)
             return LaneCounts(len(self._lanes), len(self._running), max(0, waiting), self._given_up)
+
+    def longest(self, most: int) -> tuple[LaneInfo, ...]:
+        """The lanes in use, the longest first and then the one whose job runs longest."""
+        now = self._clock()
+        with self._lock:
+            found = [self._info(key, lane, now) for key, lane in self._lanes.items() if lane]
+        return tuple(sorted(found, key=lambda each: (-each.waiting, -(each.age or 0.0)))[:most])
+
+    def _info(self, key: Hashable, lane: deque[Job], now: float) -> LaneInfo:
+        job = self._running.get(key)
+        if job is None:
+            return LaneInfo(key, len(lane), lane[0].name, None, None)
+        return LaneInfo(key, len(lane) - 1, job.name, now - (now if job.started is None else job.started), job.thread)
 
     def _new_pool(self) -> ThreadPoolExecutor:
         prefix = f"work-{next(self._pools)}"

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from chatrixcd_threads.console.board import (
     Board,
+    Depth,
     Doors,
     FileLine,
+    FileProblem,
+    FileView,
+    Lag,
+    LaneLine,
     LaunchLine,
     Link,
+    Preview,
     QuestionLine,
     RoomLine,
     TaskLine,
@@ -87,7 +95,52 @@ def stormy() -> Board:
             FileLine("messages.json", NOW - 9_000, "", True),
             FileLine("aliases.json", NOW - 9_000, "", False),
         ),
+        depths=(Depth("inbox", 3, 1_000), Depth("outbox", 2), Depth("watch hints", 0)),
+        lanes=(
+            LaneLine("!ops:example.org", "@ann:example.org", 3, "command $one", 4.0, "work-1_0"),
+            LaneLine("!wide:example.org", NASTY, 0, f"command {WIDE}", 75.0, "work-1_1"),
+            LaneLine("task", "7", 1, "report of task 4711", None, ""),
+        ),
+        lag=Lag(0.0004, 0.0031, 240),
     )
+
+
+def views() -> dict[str, FileView]:
+    """The settings files of `stormy`, as they are looked at closely."""
+    line = '  "semaphor": {"url": "https://semaphore.example.org"},'
+    return {
+        "config.json": FileView(
+            "config",
+            "/srv/bot/config.json",
+            "wrong",
+            NOW - 34_000,
+            problems=(
+                FileProblem(41, 3, "“semaphor” is no key; did you mean “semaphore”?", line, 2),
+                FileProblem(44, 0, f"bot.workers: expected a number {NASTY}", f"\t{WIDE} workers: {'x' * 300}", 9),
+            ),
+            diff=("--- config.json in force", "+++ config.json on disk", "@@ -1 +1 @@", "-  old", f"+  new {NASTY}"),
+            kept=4,
+        ),
+        "messages.json": FileView(
+            "messages",
+            "/srv/bot/messages.json",
+            "edited",
+            NOW - 9_000,
+            held=17,
+            reason="it would empty a file that was not empty",
+            changes=(f"pet: {WIDE} | good bot → nothing", "scold: bad bot → nothing"),
+            kept=2,
+        ),
+        "aliases.json": FileView("aliases", "/srv/bot/aliases.json", "absent", NOW - 9_000),
+    }
+
+
+TEXTS = tuple(f'  "key{number}": "{WIDE}",' for number in range(60))
+PREVIEWS = tuple(
+    Preview(category, f"When {category} is said.", tone, (f"{tone} text of {category} {WIDE}", NASTY))
+    for category in ("greetings", "pet")
+    for tone in ("playful", "terse")
+)
 
 
 def crowded() -> Board:
@@ -112,6 +165,9 @@ class Feed:
         self.answered: dict[str, str] = {}
         self.outputs: dict[tuple[int, int], tuple[str, ...]] = {}
         self.left = 0
+        self.views = views()
+        self.made: list[str] = []
+        self.previews = PREVIEWS
         self.doors = Doors(
             board=lambda: self.now,
             log_lines=self.ring.since,
@@ -119,11 +175,24 @@ class Feed:
             answers=lambda: tuple(self.answered.items()),
             task_output=lambda project, task: self.outputs.get((project, task), ()),
             leave=self._leave,
+            file_view=lambda name: self.views.get(name, FileView(name, "", "same", NOW)),
+            file_text=lambda name: TEXTS,
+            look_again=self._look_again,
+            make_file=self._make,
+            previews=lambda: self.previews,
+            stack_of=lambda name: ('  File "run.py", line 5, in run', "    wait()") if name == "sync" else (),
         )
 
     def _type(self, line: str) -> str:
         self.typed.append(line)
         return f"T{len(self.typed)}"
+
+    def _look_again(self, name: str) -> None:
+        self.views[name] = dataclasses.replace(self.views[name], looks=self.views[name].looks + 1)
+
+    def _make(self, name: str) -> str:
+        self.made.append(name)
+        return ""
 
     def _leave(self) -> None:
         self.left += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,21 @@ class Desk:
         self.feed = Feed(stormy())
         self.feed.outputs[1, 4_711] = tuple(f"TASK [{n}]" if n % 5 else f"fatal: host{n} failed" for n in range(60))
         self.calls: list[str] = []
+        self.problem = ""
         self.frame = Frame(
             self.feed.doors,
             Table(),
             lambda: NAMES,
             mouse=lambda: self.calls.append("mouse"),
             redraw=lambda: self.calls.append("redraw"),
+            copy=lambda text: self.calls.append(f"copy {text}"),
+            edit=self._edit,
         )
         self.frame.refresh()
+
+    def _edit(self, path: str, done: Callable[[str], None]) -> None:
+        self.calls.append(f"edit {path}")
+        self.frame.edited(lambda: done(self.problem))
 
     def press(self, *keys: str) -> str:
         for key in keys:
@@ -115,10 +123,11 @@ def test_every_key_stands_on_the_help_page_and_in_the_document(desk: Desk) -> No
         (["p"], "ping"),
         (["enter"], "ping"),  # the worst line of the first page: Semaphore
         (["2", "i"], "status 4713"),
-        (["5", "d"], "config diff config"),
+        (["5", "D"], "config diff config"),
         (["5", "c"], "config check config"),
         (["5", "h"], "config history config"),
-        (["5", "enter"], "config show config"),
+        (["5", "j", "y", "y"], "config accept messages 17"),
+        (["5", "j", "x", "y"], "config decline messages 17"),
         (["2", "s", "y"], "stop 4713"),
         (["3", "y", "y"], "rooms join !new:example.org"),
         (["3", "x", "y"], "rooms part !new:example.org"),
@@ -133,7 +142,9 @@ def test_what_is_typed_for_the_operator(desk: Desk, keys: list[str], typed: str)
 
 
 @pytest.mark.parametrize("answer", ["n", "esc", "N", "q"])
-@pytest.mark.parametrize("keys", [["2", "s"], ["3", "y"], ["3", "x"], ["5", "u"], ["5", "r"], ["q"]])
+@pytest.mark.parametrize(
+    "keys", [["2", "s"], ["3", "y"], ["3", "x"], ["5", "u"], ["5", "j", "y"], ["5", "j", "x"], ["5", "r"], ["q"]]
+)
 def test_without_a_yes_nothing_happens(desk: Desk, keys: list[str], answer: str) -> None:
     assert "Sure?" in desk.press(*keys)
     assert "Sure?" in desk.press("enter", " ", "x", "1")
@@ -233,6 +244,13 @@ def test_the_selection_stays_with_its_task(desk: Desk) -> None:
 def test_the_stack_of_a_thread(desk: Desk) -> None:
     assert "Stack of follower" in desk.press("6", "enter")
     assert "There is no such thread now" in desk.text()
+    desk.press("esc")
+    assert "Stack of sync" in desk.press("j", "j", "j", "enter")
+    assert '  File "run.py", line 5, in run' in desk.text()
+    assert "    wait()" in desk.text()
+    assert "Stack of work-1_0" in desk.press("esc", "end", "k", "k", "enter")
+    assert "No thread works for this lane" in desk.press("esc", "end", "enter")
+    assert "Stack" not in desk.press("esc", "6", "home", *["j"] * 6, "enter")  # a line of figures
 
 
 def test_tabs_go_round(desk: Desk) -> None:

@@ -501,3 +501,11 @@ def test_no_file_descriptor_is_left(path: Path) -> None:
             stage.armed_since(0)
             stage.alone.stop()
     assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
+
+
+def test_hints_that_wait_are_counted() -> None:
+    watch = Watch([], lambda outcome: None)
+    assert watch.hints_waiting == 0
+    watch.hint()
+    watch.hint()
+    assert watch.hints_waiting == 2

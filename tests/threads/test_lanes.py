@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterator
 
 import pytest
 
+from chatrixcd_threads.threads.diagnose import names_of_threads
 from chatrixcd_threads.threads.lanes import Job, Lanes
 
 LIMIT = 5.0
@@ -375,3 +376,23 @@ def test_a_job_that_comes_while_the_workers_are_replaced_is_neither_lost_nor_ref
     here.gates.append(between)
     assert here.submit("b", between)
     assert between.runs()
+
+
+def test_the_longest_lanes_are_told_with_their_jobs(yard: Callable[..., Yard]) -> None:
+    here = yard(workers=2)
+    first = here.gate("a")
+    assert first.runs()
+    here.clock.now += 4
+    assert here.gate("b").runs()
+    here.clock.now += 1
+    for key in ("b", "b", "c"):
+        here.gate(key)
+    told = here.lanes.longest(20)
+    assert [(each.key, each.waiting, each.job, each.age) for each in told] == [
+        ("b", 2, "job of b", 1.0),
+        ("c", 1, "job of c", None),
+        ("a", 0, "job of a", 5.0),
+    ]
+    assert told[1].thread is None
+    assert names_of_threads()[told[2].thread or 0].startswith("work-")
+    assert [each.key for each in here.lanes.longest(1)] == ["b"]

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from chatrixcd_threads.console import rescue
-from chatrixcd_threads.console.board import Link
+from chatrixcd_threads.console.board import FileView, Link
 from chatrixcd_threads.console.plain import Plain
 from chatrixcd_threads.console.ring import RingHandler
 from chatrixcd_threads.console.service import Console
@@ -73,6 +73,9 @@ class Worker(Service):
                 self._poke()
             case "mend":
                 self._feed.now = self._board
+                self._poke()
+            case "file":  # a settings file that is in force as it is
+                self._feed.views["config.json"] = FileView("config", rest, "same", 1.0)
                 self._poke()
             case "log":
                 logging.getLogger("driver").warning("%s", rest)

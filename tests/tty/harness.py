@@ -16,7 +16,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,6 +39,7 @@ class Terminal:
         shell: bool = False,
         program: list[str] | None = None,
         folder: Path = ROOT,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.master, self.slave = pty.openpty()
         self.screen = pyte.Screen(columns, rows)
@@ -66,6 +67,7 @@ class Terminal:
                 "PS1": "shell> ",
                 "LC_ALL": "C.UTF-8",
                 "PYTHONPATH": str(ROOT),
+                **(env or {}),
             },
         )
         theirs.close()

@@ -18,13 +18,20 @@ from tests.tty.harness import Terminal
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 LONG = 60.0
+# An editor that waits to be told: the line becomes the file.
+EDITOR = """#!/bin/sh
+echo "editing $1"
+read -r line
+[ -z "$line" ] || echo "$line" > "$1"
+"""
 
 
 class OnTerminal:
     """A bot with its console, and a person in a room with it."""
 
-    def __init__(self, terminal: Terminal, person: Person, room_id: str, bot_id: str) -> None:
+    def __init__(self, terminal: Terminal, person: Person, room_id: str, bot_id: str, folder: Path) -> None:
         self.terminal, self.person, self.room_id, self.bot_id = terminal, person, room_id, bot_id
+        self.folder = folder
 
     def answers_the_room(self) -> None:
         event = self.person.send(self.room_id, "!cd admins")
@@ -60,11 +67,16 @@ def bot(tmp_path: Path) -> Iterator[OnTerminal]:
         }
         (folder / "config.json").write_text(json.dumps(config), "utf-8")
         program = [sys.executable, "-m", "chatrixcd_threads", "-N"]
-        terminal = closing.enter_context(Terminal(tmp_path / "log", program=program, folder=folder))
+        editor = tmp_path / "ed"
+        editor.write_text(EDITOR)
+        editor.chmod(0o700)
+        terminal = closing.enter_context(
+            Terminal(tmp_path / "log", columns=120, program=program, folder=folder, env={"VISUAL": str(editor)})
+        )
         room_id = ann.create_room("ops", invite=[account.user_id])
         terminal.shows("Matrix", "OK", seconds=LONG)
         ann.wait_member(room_id, account.user_id, timeout=LONG)
-        yield OnTerminal(terminal, ann, room_id, account.user_id)
+        yield OnTerminal(terminal, ann, room_id, account.user_id, folder)
 
 
 def test_the_bot_outlives_its_terminal(bot: OnTerminal) -> None:
@@ -73,3 +85,63 @@ def test_the_bot_outlives_its_terminal(bot: OnTerminal) -> None:
     bot.answers_the_room()
     bot.terminal.process.send_signal(signal.SIGTERM)
     assert bot.terminal.process.wait(LONG) == 0
+
+
+def test_settings_are_edited_and_decided_from_the_console(bot: OnTerminal) -> None:
+    terminal = bot.terminal
+    terminal.type("5")
+    terminal.shows("[5 Settings]", "config.json", "The file says what is in force")
+    terminal.type("6")
+    terminal.shows("inbox 0 of 1,000", "p50", "p99")
+    terminal.type("5")
+    edit(bot, "messages", None)
+    terminal.shows("Make it")
+    terminal.type("y")
+    terminal.shows("editing", "messages.json")
+    bot.answers_the_room()
+    assert terminal.settings() == terminal.before
+    terminal.type('{"pet": ["Purr, purr"]}\n')
+    terminal.shows("messages.json is taken over and counts now", seconds=LONG)
+    terminal.type("v")
+    terminal.shows("Messages as they are said")
+    terminal.type("/Purr\r")
+    terminal.shows("Purr, purr")
+    (bot.folder / "messages.json").write_text('{"pet": ["Miaow"]}')
+    terminal.shows("Miaow")
+    terminal.type("\x1b")
+    terminal.until(lambda: "as they are said" not in terminal.text, "the window is closed")
+    edit(bot, "messages", '{"pet": "Purr"}')
+    terminal.shows("messages.json is refused", "line 1", '{"pet": "Purr"}', "^", seconds=LONG)
+    edit(bot, "messages", "{}")
+    terminal.shows("messages.json waits for a yes", "it would empty a file", "held", seconds=LONG)
+    terminal.type("y")
+    terminal.shows("Accept the edit of messages")
+    terminal.type("y")
+    terminal.shows("The change of messages.json counts now", seconds=LONG)
+    terminal.type("\x1b")
+    terminal.until(lambda: "Answers" not in terminal.text and "held" not in terminal.text, "it is decided")
+    edit(bot, "messages", None)
+    terminal.shows("editing")
+    terminal.process.send_signal(signal.SIGTERM)
+    terminal.ends(seconds=LONG)
+    terminal.left_screen()
+
+
+def edit(bot: OnTerminal, name: str, line: str | None) -> None:
+    """Selects the file and opens the editor; a line is saved, None leaves the editor open."""
+    terminal = bot.terminal
+
+    def chosen() -> int:
+        return next((number for number, row in enumerate(terminal.screen.display) if row.startswith("›")), 0)
+
+    terminal.type("g")
+    terminal.until(lambda: chosen() == 2, "the first file is selected")
+    while name not in terminal.screen.display[chosen()]:
+        before = chosen()
+        terminal.type("j")
+        terminal.until(lambda before=before: chosen() == before + 1, "the next file is selected")  # type: ignore[misc]
+    terminal.shows("E]edit")
+    terminal.type("E")
+    if line is not None:
+        terminal.shows("editing")
+        terminal.type(f"{line}\n")

@@ -8,10 +8,11 @@ from chatrixcd_threads.commands.call import Call, File
 from chatrixcd_threads.commands.declare import Answer, Arg, Reply, command
 from chatrixcd_threads.commands.notices import describe, diff_lines, moment
 from chatrixcd_threads.errors import ConfigError, NotFound, UsageError
+from chatrixcd_threads.journal import questions
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.settings.config import show
 from chatrixcd_threads.settings.document import read
-from chatrixcd_threads.text.markup import bold, bullets, lines, pre, table, text
+from chatrixcd_threads.text.markup import bold, bullets, lines, person, pre, table, text
 
 FILES = ("config", "messages", "aliases")
 
@@ -26,12 +27,13 @@ FILES = ("config", "messages", "aliases")
         Arg(
             "action",
             "show: what is in force, secrets masked; history: the kept versions; diff: what changed since one of them; "
-            "check: would the file be taken as it is now; undo: back to the version before",
+            "check: would the file be taken as it is now; undo: back to the version before; "
+            "accept and decline: the answer to an edit that waits for a yes",
             required=True,
-            choices=("show", "history", "diff", "check", "undo"),
+            choices=("show", "history", "diff", "check", "undo", "accept", "decline"),
         ),
         Arg("file", "config (if left out), messages or aliases; for diff also the number of a kept version"),
-        Arg("number", "the number of a kept version, for diff"),
+        Arg("number", "for diff the number of a kept version, for accept and decline that of the edit"),
     ),
 )
 def config(call: Call) -> Answer:
@@ -51,6 +53,8 @@ def config(call: Call) -> Answer:
             return _diff(file, number)
         case "check":
             return _check(file)
+        case "accept" | "decline" as verdict:
+            return _decide(call, file, number, yes=verdict == "accept")
         case _:
             return _undo(call, file)
 
@@ -67,6 +71,14 @@ def accept(call: Call, payload: Mapping[str, object]) -> Reply:
         )
     call.tools.told(outcome)
     return Reply(text(f"✅ The change of {name} counts now."))
+
+
+@config.declined
+def decline(call: Call, payload: Mapping[str, object]) -> Reply:
+    """An admin has said no to a held edit: it waits no more, and the bot may write the file again."""
+    call.tools.files()[str(payload["file"]).partition(".")[0]].decide(int(str(payload["number"])), False)
+    said = text(f"✖ Not done: {payload['summary']} — ") + person(call.sender) + ". "
+    return Reply(said + "The file still holds it; undo takes it out.")
 
 
 def _show(call: Call, named: str, file: File) -> Reply:
@@ -113,6 +125,27 @@ def _check(file: File) -> Reply:
     if not diffs:
         return Reply(text(f"✅ {file.path.name} is good, and says what is in force."))
     return Reply(lines(f"✅ {file.path.name} is good. It would change:", bullets(diff_lines(diffs))))
+
+
+def _decide(call: Call, file: File, number: str | None, *, yes: bool) -> Reply:
+    """The answer to a held edit, wherever it was asked: the question in the admin room is settled with it."""
+    name, held = file.path.name, file.held
+    if held is None or number not in (None, str(held)):
+        raise NotFound(f"I did nothing: no such edit of {name} waits for an answer; it may have been saved again.")
+    outcome = file.decide(held, yes)
+    asked = tuple(
+        each
+        for each in questions.all_open(call.tools.journal.read())
+        if each.action == "config" and each.payload.get("file") == name and each.payload.get("number") == held
+    )
+    if not yes:
+        return Reply(
+            text(f"✖ The edit of {name} does not count. The file still holds it; undo takes it out."), declined=asked
+        )
+    if outcome is None:
+        raise NotFound(f"I did nothing: the edit of {name} does not wait any more.")
+    call.tools.told(outcome)
+    return Reply(text(f"✅ The change of {name} counts now."), accepted=asked)
 
 
 def _undo(call: Call, file: File) -> Reply:

@@ -24,8 +24,18 @@ class Hands(Protocol):
     def ask(self, question: str, deed: Callable[[], None]) -> None:
         """Does the deed after a yes."""
 
-    def tell(self, title: str, lines: Callable[[], Sequence[str]]) -> None:
-        """Opens a window with lines that are asked for anew at each draw."""
+    def tell(
+        self,
+        title: str,
+        lines: Callable[[], Sequence[str]],
+        *,
+        style: Callable[[int, str], str] | None = None,
+        exact: bool = False,
+    ) -> None:
+        """Opens a window with lines that are asked for anew at each draw. `exact` keeps every blank of them."""
+
+    def edit(self, path: str, done: Callable[[str], None]) -> None:
+        """Opens the operator's editor on the terminal; then `done` hears why that did not work, or an empty text."""
 
     def prompt(self, start: str) -> None:
         """Opens the command bar with something typed already."""
@@ -67,6 +77,10 @@ class View:
 
     def heading(self, board: Board) -> str:
         """What stands in the header besides the title."""
+        return ""
+
+    def line(self) -> str:
+        """The line that would be copied; empty: there is none."""
         return ""
 
     def search(self, needle: str) -> bool | None:

@@ -53,3 +53,6 @@ class Help(View):
 
     def search(self, needle: str) -> bool | None:
         return self.reader.search(needle)
+
+    def line(self) -> str:
+        return self.reader.line()

@@ -54,6 +54,9 @@ class Log(View):
                 self._from(_STEPS[(_STEPS.index(self._level) + 1) % len(_STEPS)])
             case "errors only":
                 self._from(0 if self._level == _STEPS[-1] else _STEPS[-1])
+            case "next error" | "previous error":
+                if not self.reader.jump(1 if command == "next error" else -1, self._begins_error):
+                    self.hands.notice(f"There is no {command} here.")
             case _:
                 return self.reader.act(command)
         return True
@@ -64,6 +67,15 @@ class Log(View):
 
     def search(self, needle: str) -> bool | None:
         return self.reader.search(needle)
+
+    def line(self) -> str:
+        return self.reader.line()
+
+    def _begins_error(self, number: int) -> bool:
+        """The first line of an error, not those of its traceback."""
+        if self._levels[number % KEPT_LINES] < _STEPS[-1]:
+            return False
+        return _LEVELS.get(self._ring.at(number)[24:32].partition(" ")[0], 0) >= _STEPS[-1]
 
     def _from(self, level: int) -> None:
         self._level = level

@@ -83,6 +83,9 @@ class Tasks(View):
     def search(self, needle: str) -> bool | None:
         return self.reader.search(needle) if self._reading else None
 
+    def line(self) -> str:
+        return self.reader.line() if self._reading else ""
+
     def _selected(self) -> TaskLine | None:
         number = self.pane.selected
         return self._tasks[number] if number is not None and number < len(self._tasks) else None

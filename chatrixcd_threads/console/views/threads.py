@@ -1,16 +1,20 @@
-"""Threads: state, last beat, restarts, and the stack on demand."""
+"""Threads: state, last beat, restarts, and the stack on demand; queues, the lag of the sync loop, and the lanes."""
 
 from __future__ import annotations
 
-import threading
+from typing import Final
 
-from chatrixcd_threads.console.board import Board
+from chatrixcd_threads.console.board import Board, Depth, Lag, LaneLine
 from chatrixcd_threads.console.cells import many, shown, shown_line, span
 from chatrixcd_threads.console.rows import Row, Rows
 from chatrixcd_threads.console.status import Grade, style, symbol, thread_grade
 from chatrixcd_threads.console.views.base import View, table
-from chatrixcd_threads.threads.diagnose import stack_of
 from chatrixcd_threads.threads.service import ThreadInfo
+
+SLOW_JOB: Final = 30.0  # seconds
+LONG_LANE: Final = 20
+LATE_LOOP: Final = 0.25  # seconds
+_ROOMY: Final = 60
 
 
 class Threads(View):
@@ -18,24 +22,42 @@ class Threads(View):
 
     name = "threads"
     title = "Threads"
+    _lanes: tuple[LaneLine, ...] = ()
 
     def draw(self, board: Board, columns: int, height: int) -> None:
-        rows = [
-            _row(each, columns) for each in sorted(board.threads, key=lambda each: min(thread_grade(each), Grade.OK))
-        ]
-        keys = [each.name for each in sorted(board.threads, key=lambda each: min(thread_grade(each), Grade.OK))]
-        said = f"Jobs: {board.lanes_running} running, {board.lanes_waiting} waiting, {board.given_up} given up"
-        self.pane.give(Rows.of([*rows, Row((("dim", said),))], [*keys, ""]))
+        """The worst thread first, then the queues, then the longest lanes."""
+        threads = sorted(board.threads, key=lambda each: min(thread_grade(each), Grade.OK))
+        rooms = {room.room_id: room.name for room in board.rooms}
+        self._lanes = board.lanes
+        rows = [_row(each, columns) for each in threads]
+        rows += [_jobs(board, columns), _queues(board.depths, columns), _lag(board.lag, columns)]
+        rows += [_lane(each, rooms.get(each.room) or each.room, columns) for each in board.lanes]
+        keys = [*(each.name for each in threads), *(("line", number) for number in range(3))]
+        self.pane.give(Rows.of(rows, [*keys, *(("lane", each.room, each.sender) for each in board.lanes)]))
 
     def act(self, command: str) -> bool:
-        chosen = self.pane.chosen
-        if command == "open" and isinstance(chosen, str) and chosen:
-            self.hands.tell(f"Stack of {chosen}", lambda: _stack(chosen))
-            return True
-        return super().act(command)
+        if command != "open":
+            return super().act(command)
+        thread = self._thread()
+        if thread:
+            self.hands.tell(f"Stack of {thread}", lambda: self._stack(thread), exact=True)
+        return True
 
     def heading(self, board: Board) -> str:
         return f"{many(len(board.threads), 'thread')}, {many(sum(each.restarts for each in board.threads), 'restart')}"
+
+    def _thread(self) -> str:
+        """The selected thread, or the one that works for the selected lane."""
+        chosen = self.pane.chosen
+        if isinstance(chosen, str):
+            return chosen
+        lane = next((each for each in self._lanes if ("lane", each.room, each.sender) == chosen), None)
+        if lane is not None and not lane.thread:
+            self.hands.notice("No thread works for this lane at the moment.")
+        return lane.thread if lane is not None else ""
+
+    def _stack(self, name: str) -> list[str]:
+        return [shown_line(line) for line in self.hands.doors.stack_of(name)] or ["There is no such thread now."]
 
 
 def _row(thread: ThreadInfo, columns: int) -> Row:
@@ -46,12 +68,46 @@ def _row(thread: ThreadInfo, columns: int) -> Row:
         ("body", f"beat {span(thread.beat_age)} ago", 15),
     ]
     said = shown(thread.problem)
-    if columns >= 60:
+    if columns >= _ROOMY:
         cells += [("body", f"for {span(thread.since)}", 10), ("body", many(thread.restarts, "restart"), 11)]
     return table(columns, [*cells, ("body", said, 0)])
 
 
-def _stack(name: str) -> list[str]:
-    ident = next((each.ident for each in threading.enumerate() if each.name == name), None)
-    stack = stack_of(ident)
-    return [shown_line(line) for line in stack.splitlines()] or ["There is no such thread now."]
+def _jobs(board: Board, columns: int) -> Row:
+    said = f"{board.lanes_running} running, {board.lanes_waiting} waiting, {board.given_up} given up"
+    return table(columns, [("dim", "Jobs", 10), ("dim", said, 0)])
+
+
+def _queues(depths: tuple[Depth, ...], columns: int) -> Row:
+    full = any(each.most and each.count * 2 > each.most for each in depths)
+    said = ", ".join(
+        f"{shown(each.name)} {each.count:,}" + (f" of {each.most:,}" if each.most else "") for each in depths
+    )
+    look = style(Grade.WARN) if full else "dim"
+    return table(columns, [(look, f"{symbol(Grade.WARN)} Queues" if full else "Queues", 10), (look, said, 0)])
+
+
+def _lag(lag: Lag, columns: int) -> Row:
+    late = lag.p99 > LATE_LOOP
+    look = style(Grade.WARN) if late else "dim"
+    said = f"p50 {_milliseconds(lag.p50)}, p99 {_milliseconds(lag.p99)} late" if lag.count else "not measured yet"
+    return table(columns, [(look, f"{symbol(Grade.WARN)} Loop" if late else "Sync loop", 10), (look, said, 0)])
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms" if seconds < 0.1 else f"{seconds * 1000:,.0f} ms"
+
+
+def _lane(lane: LaneLine, room: str, columns: int) -> Row:
+    slow = (lane.age or 0.0) > SLOW_JOB or lane.waiting > LONG_LANE
+    grade = Grade.WARN if slow else Grade.BUSY if lane.age is not None else Grade.IDLE
+    age = "queued" if lane.age is None else span(lane.age)
+    cells = [
+        (style(grade), f"{symbol(grade)} {age}", 10),
+        ("body", f"{lane.waiting} waiting", 10),
+    ]
+    if columns < _ROOMY:
+        return table(columns, [*cells, ("body", shown(lane.sender or room), 0)])
+    third = min(40, columns // 5)
+    cells += [("title", shown(room), third), ("body", shown(lane.sender), third)]
+    return table(columns, [*cells, ("dim", shown(lane.job), 0)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from chatrixcd_threads.threads.diagnose import all_stacks, new_code, stack_of
+from chatrixcd_threads.threads.diagnose import all_stacks, names_of_threads, new_code, stack_named, stack_of
 from chatrixcd_threads.threads.service import Service, name_thread
 
 LIMIT = 5.0
@@ -22,12 +22,16 @@ def test_the_stack_of_a_waiting_thread_shows_where_it_waits() -> None:
     thread.start()
     assert begun.wait(LIMIT)
     assert "wait_here" in stack_of(thread.ident)
+    assert any("wait_here" in line for line in stack_named("waiter"))
+    assert thread.ident is not None
+    assert names_of_threads()[thread.ident] == "waiter"
     report = all_stacks()
     assert "--- waiter ---" in report
     assert "--- MainThread ---" in report
     gate.set()
     thread.join(LIMIT)
     assert stack_of(thread.ident) == ""
+    assert stack_named("waiter") == ()
 
 
 def test_a_thread_that_never_was_has_no_stack() -> None:
