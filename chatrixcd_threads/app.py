@@ -34,6 +34,7 @@ from chatrixcd_threads.events import FileNotice, InboxItem
 from chatrixcd_threads.journal import outbox
 from chatrixcd_threads.journal.alone import StoreLock
 from chatrixcd_threads.journal.db import Journal
+from chatrixcd_threads.journal.safety import COPY_SECONDS, Safety
 from chatrixcd_threads.matrix.service import MatrixService
 from chatrixcd_threads.policy.access import Access
 from chatrixcd_threads.semaphore.connection import Connection
@@ -46,13 +47,14 @@ from chatrixcd_threads.settings.messages import MessageManager
 from chatrixcd_threads.settings.watch import Pace, Watch
 from chatrixcd_threads.text.markup import text
 from chatrixcd_threads.text.redact import Redactor
-from chatrixcd_threads.threads.lanes import Lanes
+from chatrixcd_threads.threads.lanes import Job, Lanes
 from chatrixcd_threads.threads.supervisor import Supervisor
 
 log = logging.getLogger("chatrixcd.app")
 
 INBOX_SIZE: Final = 1_000
 TICK_SECONDS: Final = 0.5
+CHECK_SECONDS: Final = 5.0  # how often the journal's disk is looked at
 STOP_SECONDS: Final = 10.0
 TELL_SECONDS: Final = 2.0
 SWITCH_INTERVAL: Final = 0.001  # seconds; keeps the sync loop quick while workers compute
@@ -75,6 +77,7 @@ class App:
         self._leave = threading.Event()
         self._lock = StoreLock(Path(settings.matrix.store_path))
         self.journal = Journal(Path(settings.matrix.store_path) / "journal.sqlite3")
+        self._safety, self._checked, self._copied = Safety(self.journal), 0.0, 0.0
         self._poster = Poster(redactor)
         self._clean = redactor.clean
         self._semaphore = Connection(settings.semaphore)
@@ -133,6 +136,24 @@ class App:
             log.exception("slow jobs could not be told about")
         if self._supervisor.fatal():
             self.leave()
+        if now - self._checked >= CHECK_SECONDS:
+            self._checked = now
+            self._look_after_journal(now)
+
+    def _look_after_journal(self, now: float) -> None:
+        """Launching stops while the journal cannot be trusted; a copy is made once a day."""
+        problem = self._safety.check()
+        if problem:
+            said = (problem, "I start nothing until that is mended. Reading still works, running tasks are followed.")
+            self._tell(FileNotice("journal", "⛔ Launching has stopped", said))
+        elif problem is not None:
+            self._tell(FileNotice("journal", "✅ Launching works again", ("The journal can be written again.",)))
+        if now - self._copied >= COPY_SECONDS or not self._copied:
+            self._copied = now
+            self._lanes.submit(Job(("journal", "copy"), "copy of the journal", self._copy_journal))
+
+    def _copy_journal(self) -> None:
+        self._safety.copy(time.time())
 
     def _stop(self) -> int:
         """The ordered stop, with one deadline for all of it. What is not finished stays in the journal."""
@@ -183,6 +204,7 @@ class App:
             aliases=self._aliases,
             semaphore=semaphore,
             files=lambda: {"config": self._config.hot, "messages": self._messages.hot, "aliases": self._aliases.hot},
+            unsafe=lambda: self._safety.problem,
             alarm=lambda title, said: self._tell(FileNotice("alarm", title, said)),
             told=self._told,
             launcher=Launcher(self.journal, semaphore, time.time, self._follower.look_now),

@@ -43,6 +43,8 @@ class Tools:
     semaphore: Semaphore
     files: Callable[[], Mapping[str, File]]
     """The hot files by their short names."""
+    unsafe: Callable[[], str]
+    """Why nothing may be launched now, because the journal could not hold it; empty when it may."""
     alarm: Callable[[str, tuple[str, ...]], None]
     """Tells the admins a title and lines about something that must not wait."""
     told: Callable[[Outcome], None]

@@ -57,6 +57,7 @@ def ask(
     call: Call, project: Project, template: Template, wanted: Wanted, *, why: Text | str = "", verb: str = "run"
 ) -> Answer:
     """The question about exactly this launch, or the launch itself where none is asked. `why` is one more line in it."""
+    refuse_when_unsafe(call, template.name)
     base: dict[str, object] = {
         "summary": template.name,
         "name": template.name,
@@ -80,6 +81,14 @@ def ask(
         return carry_out(call, payload)
     wants = Wants.NAME if grade is Grade.HIGH or plan.destroys else Wants.YES
     return Ask(lines(shown(call, project, template, plan), why, away.meanwhile(call, template)), payload, wants)
+
+
+def refuse_when_unsafe(call: Call, name: str) -> None:
+    """A start that cannot be written down could be forgotten or made twice: then there is none."""
+    if problem := call.tools.unsafe():
+        raise UserError(
+            f"I did not start {name}: {problem}. I start nothing until that is mended; reading still works."
+        )
 
 
 def shown(call: Call, project: Project, template: Template, plan: Plan) -> Text:
@@ -155,6 +164,7 @@ def carry_out(call: Call, payload: Mapping[str, object]) -> Answer:
     token = str(payload["token"])
     known = launches.by_token(call.tools.journal.read(), token)
     if known is None:
+        refuse_when_unsafe(call, str(payload["summary"]))
         _record(call, payload, token)
     try:
         started = call.tools.launcher.launch(token, allowed=int(str(payload.get("doubt", 0))))

@@ -147,6 +147,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.trouble = ""  # why the last write failed, when it was the disk or the file; a single reference
         self._turn = threading.Lock()
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
@@ -155,7 +156,10 @@ class Journal:
         try:
             self._prepare()
         except sqlite3.DatabaseError as error:
-            raise Fatal(f"the journal {path} cannot be used ({error}): move it away or restore a copy") from error
+            copies = path.with_name("copies")
+            raise Fatal(
+                f"the journal {path} cannot be used ({error}): move it away, or put the newest copy of {copies} in its place"
+            ) from error
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
@@ -166,7 +170,10 @@ class Journal:
             try:
                 yield connection
                 connection.execute("COMMIT")
-            except BaseException:
+                self.trouble = ""
+            except BaseException as error:
+                if isinstance(error, sqlite3.Error):
+                    self.trouble = trouble_of(error) or self.trouble
                 if connection.in_transaction:  # a full disk has rolled back by itself
                     connection.execute("ROLLBACK")
                 raise
@@ -193,6 +200,9 @@ class Journal:
 
     def _prepare(self) -> None:
         self._connection().execute("PRAGMA journal_mode = WAL")
+        damage = self._connection().execute("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            raise sqlite3.DatabaseError(damage)
         with self.write() as tx:
             version = tx.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
@@ -214,6 +224,12 @@ def _carry_out(tx: sqlite3.Connection, statements: str) -> None:
     """One by one: `executescript` would commit the transaction first."""
     for statement in statements.split(";\n"):
         tx.execute(statement)
+
+
+def trouble_of(error: sqlite3.Error) -> str:
+    """Why a write failed, when it is the disk or the file; empty for everything else."""
+    said = str(error)
+    return said if any(word in said for word in ("full", "malformed", "disk I/O", "readonly", "not a database")) else ""
 
 
 def get_meta(connection: sqlite3.Connection, key: str) -> str | None:

@@ -81,6 +81,7 @@ def tools(journal: Journal, settings: Settings, semaphore: Semaphore, folder: Pa
         aliases=AliasManager(folder / "aliases.json", builtins=commands),
         semaphore=semaphore,
         files=dict,
+        unsafe=lambda: "",
         alarm=lambda title, said: None,
         told=lambda outcome: None,
         launcher=Launcher(journal, semaphore, time.time, lambda: None, pause=lambda seconds: None),

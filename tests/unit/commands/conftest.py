@@ -161,6 +161,7 @@ class Bench:
         self.semaphore = FakeSemaphore()
         self.now = 1_767_225_600.0  # BEGIN
         self.left = 0
+        self.unsafe = ""
         self.alarms: list[tuple[str, tuple[str, ...]]] = []
         self.looked = 0
         self.woken = 0
@@ -196,6 +197,7 @@ class Bench:
             aliases=self.aliases,
             semaphore=semaphore,
             files=dict,
+            unsafe=lambda: self.unsafe,
             alarm=lambda title, said: self.alarms.append((title, said)),
             told=lambda outcome: None,
             launcher=Launcher(self.journal, semaphore, lambda: self.now, self._look, pause=lambda seconds: None),

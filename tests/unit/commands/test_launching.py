@@ -503,3 +503,13 @@ def test_a_late_launch_is_asked_about_with_what_happened_meanwhile(bench: Bench)
     assert "Meanwhile: #30 by bo (running)." in asked
     assert bench.semaphore.posts == []
     assert "was not there" not in bench.say("status 30", at=bench.now - 1)
+
+
+def test_nothing_is_launched_while_the_journal_cannot_hold_it(bench: Bench) -> None:
+    command = bench.asked()
+    bench.unsafe = "the disk of the journal is nearly full (3 MB left)"
+    bench.react(command)
+    assert "I did not start Deploy: the disk of the journal is nearly full" in bench.answer(command)
+    assert "I start nothing until that is mended" in bench.say("run 1 5")
+    assert "Web" in bench.say("projects")
+    assert bench.semaphore.posts == []
