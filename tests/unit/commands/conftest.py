@@ -334,3 +334,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
     made.journal.close()
+
+
+@pytest.fixture(scope="session")
+def new_bench() -> Callable[[Path], Bench]:
+    """For tests that need one for each of many examples; they close its journal themselves."""
+    return Bench
