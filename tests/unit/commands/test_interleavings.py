@@ -29,15 +29,12 @@ PEOPLE, ROOMS = ("@ann:x", "@bob:x"), ("!room:x", "!two:x")
 SECONDS = 300.0  # bot.question_seconds
 
 who, where, which = st.sampled_from(PEOPLE), st.sampled_from(ROOMS), st.integers(0, 5)
-steps = st.one_of(
-    st.tuples(st.just("ask"), who, where, which),
-    st.tuples(st.just("chat"), who, where, which),
-    st.tuples(st.sampled_from(["word yes", "word no"]), who, where, which),
-    st.tuples(st.sampled_from(["react yes", "react no", "reply yes", "reply no", "thread yes"]), who, where, which),
-    st.tuples(st.sampled_from(["delete", "edit", "edit to chatter"]), who, where, which),
-    st.tuples(st.just("restart"), who, where, which),
-    st.tuples(st.sampled_from(["wait a minute", "wait for long"]), who, where, which),
-)
+# What often happens stands often: most histories are to hold questions that are answered.
+KINDS = [
+    *["ask"] * 6, *["react yes"] * 5, *["reply yes"] * 2, *["thread yes"] * 2, *["word yes"] * 3, "react no", "reply no",
+    "word no", "chat", "chat", "delete", "edit", "edit", "edit to chatter", "restart", "wait a minute", "wait for long",
+]  # fmt: skip
+steps = st.tuples(st.sampled_from(KINDS), who, where, which)
 
 
 @dataclass
@@ -144,8 +141,8 @@ class World:
         self.bench.desk = Desk(self.bench.tools, Poster(Redactor(tuple)), lambda: None)
 
 
-@settings(max_examples=60, deadline=None)
-@given(history=st.lists(steps, min_size=4, max_size=25))
+@settings(max_examples=80, deadline=None)
+@given(history=st.lists(steps, min_size=8, max_size=25))
 def test_only_what_was_confirmed_is_started(
     new_bench: Callable[[Path], Bench], history: list[tuple[str, str, str, int]]
 ) -> None:
