@@ -28,6 +28,7 @@ from chatrixcd_threads.console.views.log import Log
 from chatrixcd_threads.console.views.rooms import Rooms
 from chatrixcd_threads.console.views.tasks import Tasks
 from chatrixcd_threads.console.views.threads import Threads
+from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.threads.diagnose import new_code
 
 log = logging.getLogger("chatrixcd.console")
@@ -151,6 +152,9 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
 
     def _head(self, board: Board, columns: int, rows: int) -> None:
         grade, said = summary(board)
+        trouble = self.doors.trouble()
+        if trouble:
+            grade, said = Grade.BAD, shown(trouble)
         state = f"{symbol(min(grade, Grade.OK))} {said}"
         if rows == 1:
             first: list[Part] = [("tab", f" {self.view.title} "), ("header", f" {state} · {self._heading(board)}")]
@@ -240,6 +244,9 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         """The console's one guard: a mistake in a view is shown in its place, and never ends anything."""
         try:
             yield
+        except UserError as error:  # a door says why not: what was drawn stays
+            self.notice(error.sentence)
+            self._foot(self._size[0])
         except Exception as error:  # noqa: BLE001 - see above
             self._panic(error)
 
@@ -269,7 +276,10 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         """Bar, then question, then window, then view: one table says what the key does there."""
         with self._guarded():
             self._notice = ""
-            self._press(key)
+            try:
+                self._press(key)
+            except UserError as error:
+                self.notice(error.sentence)
             self.refresh()
         return None
 
@@ -419,6 +429,9 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
             self.type(line.strip())
 
     def _quit(self) -> None:
+        if self.doors.detach is not None:
+            self.doors.detach()
+            return
         going = sum(not is_over(each) for each in self._board.tasks) if self._board else 0
         more = (
             f" {many(going, 'task')} run on in Semaphore and are followed again after the next start." if going else ""

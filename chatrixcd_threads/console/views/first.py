@@ -23,7 +23,7 @@ class First(View):
 
     def draw(self, board: Board, columns: int, height: int) -> None:
         """Each part is one line; the selected one, and where there is room the others too, say all below."""
-        self._lines = tuple(lines(board))
+        self._lines = tuple(lines(board, attached=self.hands.doors.detach is not None))
         blocks: list[list[Row]] = []
         spare = height - len(self._lines)
         chosen = self.pane.chosen
