@@ -16,11 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from chatrixcd_threads import __version__
 from chatrixcd_threads.console.board import KEPT, Doors
 from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.door.frames import (
     LONGEST_ANSWER,
+    LONGEST_CALL,
     PROGRAM,
     PROTOCOL,
     Answer,
@@ -71,7 +74,7 @@ class _Ask:
     """One use of a door that is asked each time. The line thread fills it in and sets `done`."""
 
     port: Port
-    args: tuple[Any, ...]
+    args: msgspec.Raw
     done: threading.Event = field(default_factory=threading.Event)
     result: Any = None
     problem: str = ""
@@ -124,7 +127,7 @@ class Line(Service):
         try:
             connection = self._connect()
             self._socket = connection
-            self._call(_BOARD, ports()["board"], ())
+            self._call(_BOARD, ports()["board"], pack(()))
             connection.settimeout(GREETING_SECONDS)
             connection.sendall(self._out)
             self._out.clear()
@@ -163,7 +166,10 @@ class Line(Service):
         """Asks and waits for a moment. Raises a UserError when the bot is not there or says what went wrong."""
         if self._trouble or self._late:
             raise UserError(f"{self._trouble or SILENT}: nothing was asked")
-        ask = _Ask(port, args)
+        packed = pack(args)
+        if len(packed) > LONGEST_CALL - 1_024:
+            raise UserError(f"that is more than {LONGEST_CALL // 2**20} MiB: nothing was asked")
+        ask = _Ask(port, packed)
         self._asked.append(ask)
         self._ring_bell()
         if not ask.done.wait(ANSWER_SECONDS):
@@ -339,14 +345,14 @@ class Line(Service):
                 self._fetched.pop(key, None)
             elif key not in asking and now - self._fetched.get(key, -FRESH_SECONDS) >= FRESH_SECONDS:
                 name, *args = key
-                self._call(key, ports()[str(name)], (self._cursor,) if key == _LOG else tuple(args))
+                self._call(key, ports()[str(name)], pack((self._cursor,) if key == _LOG else args))
         waits = any(now - since > SILENT_SECONDS for _, since in self._sent.values())
         self._say_trouble(SILENT if waits else "")
 
-    def _call(self, asked: _Ask | _Key, port: Port, args: tuple[Any, ...]) -> None:
+    def _call(self, asked: _Ask | _Key, port: Port, args: msgspec.Raw) -> None:
         self._number += 1
         self._sent[self._number] = (asked, self._clock())
-        self._out += frame(Call(self._number, port.name, pack(args)))
+        self._out += frame(Call(self._number, port.name, args))
 
     def _hear(self, message: FromBot) -> None:
         match message:
