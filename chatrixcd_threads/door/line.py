@@ -55,6 +55,7 @@ WANTED_SECONDS: Final = 5.0  # what nobody looked at for so long is not asked an
 SILENT_SECONDS: Final = 5.0
 GONE: Final = "the bot is gone, waiting for it"
 SILENT: Final = "the bot does not answer"
+_UNKNOWN: Final = "The bot may or may not have heard this"
 _READ: Final = 262_144
 _BOARD: Final = ("board",)
 _LOG: Final = ("log_lines",)
@@ -165,16 +166,16 @@ class Line(Service):
     def _ask(self, port: Port, *args: Any) -> Any:
         """Asks and waits for a moment. Raises a UserError when the bot is not there or says what went wrong."""
         if self._trouble or self._late:
-            raise UserError(f"{self._trouble or SILENT}: nothing was asked")
+            raise UserError(f"Nothing was asked: {self._trouble or SILENT}.")
         packed = pack(args)
         if len(packed) > LONGEST_CALL - 1_024:
-            raise UserError(f"that is more than {LONGEST_CALL // 2**20} MiB: nothing was asked")
+            raise UserError(f"Nothing was asked: that is more than {LONGEST_CALL // 2**20} MiB.")
         ask = _Ask(port, packed)
         self._asked.append(ask)
         self._ring_bell()
         if not ask.done.wait(ANSWER_SECONDS):
             ask.dropped = self._late = True
-            raise UserError(f"{SILENT}: it may or may not have heard this")
+            raise UserError(f"{_UNKNOWN}: {SILENT}.")
         if ask.problem:
             raise UserError(ask.problem)
         return ask.result
@@ -315,7 +316,7 @@ class Line(Service):
             self._socket = None
         for asked, _ in self._sent.values():
             if isinstance(asked, _Ask):
-                asked.fail(f"{why}: it may or may not have heard this")
+                asked.fail(f"{_UNKNOWN}: {why}.")
         self._sent.clear()
         self._fetched.clear()
         self._out.clear()
@@ -331,7 +332,7 @@ class Line(Service):
             elif asked.dropped:
                 continue
             elif self._socket is None:
-                asked.fail(f"{self._trouble or GONE}: nothing was asked")
+                asked.fail(f"Nothing was asked: {self._trouble or GONE}.")
             else:
                 self._call(asked, asked.port, asked.args)
 

@@ -127,7 +127,7 @@ def test_who_sends_a_byte_at_a_time_is_dropped(opened: Open, logged: Logged) -> 
     with Raw(opened.path).greet() as other:
         for byte in (1_000).to_bytes(4, "big") + b"abcdef":
             other.socket.send(bytes([byte]))
-            opened.later(PART_SECONDS / 8)
+            opened.later(PART_SECONDS / 20)
         opened.later(PART_SECONDS)
         assert other.hung_up()
         logged("the rest of its message")
