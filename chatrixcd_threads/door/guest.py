@@ -63,9 +63,12 @@ class Guest:
         self._out += frame(message)
 
     def send(self, now: float) -> None:
-        """As much as the console takes at once."""
-        with memoryview(self._out) as view:
-            sent = self.socket.send(view[:_READ])
+        """As much as the console takes at once, which may be nothing."""
+        try:
+            with memoryview(self._out) as view:
+                sent = self.socket.send(view[:_READ])
+        except BlockingIOError:
+            return
         del self._out[:sent]
         self._stuck_since = self._part_since = now  # a rest that was not read meanwhile is not late
 
