@@ -39,7 +39,7 @@ from chatrixcd_threads.door.frames import (
     pack,
     read_bot,
 )
-from chatrixcd_threads.door.peer import connect
+from chatrixcd_threads.door.peer import connect, peer
 from chatrixcd_threads.door.ports import Port, fingerprint, ports
 from chatrixcd_threads.door.service import mismatch
 from chatrixcd_threads.errors import UserError
@@ -279,6 +279,9 @@ class Line(Service):
         return connection
 
     def _greet(self, connection: socket.socket) -> Welcome:
+        me, (_, owner) = os.geteuid(), peer(connection)
+        if owner not in (me, 0) and me != 0:
+            raise Refused(f"The console is not attached: {self._path} belongs to the user {owner}.")
         self._frames = Frames(LONGEST_ANSWER)
         with contextlib.suppress(BrokenPipeError):  # refused already; why stands in what it sent
             connection.sendall(frame(Hello(PROGRAM, __version__, PROTOCOL, fingerprint())))

@@ -22,9 +22,7 @@ def listen(path: Path) -> socket.socket:
 
     Raises OSError. The caller holds the store's lock: nobody else listens there.
     """
-    folder = path.parent
-    if stat.S_IMODE(folder.stat().st_mode) & 0o077:
-        folder.chmod(0o700)
+    _close_to_others(path.parent)
     if path.is_socket():
         path.unlink()
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -58,6 +56,16 @@ def peer(connection: socket.socket) -> tuple[int, int]:
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(found)
     return pid, uid
+
+
+def _close_to_others(folder: Path) -> None:
+    """The store's mode as the bot itself makes it. A shared folder, such as /tmp or the working folder, stays as it is."""
+    found = folder.stat()
+    here = Path.cwd()
+    shared = found.st_mode & stat.S_ISVTX or folder.resolve() in (here, *here.parents)
+    if found.st_mode & 0o077 and not shared:
+        with contextlib.suppress(PermissionError):  # it is somebody else's
+            folder.chmod(0o700)
 
 
 @contextlib.contextmanager

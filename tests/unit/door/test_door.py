@@ -93,6 +93,16 @@ def test_a_socket_that_cannot_be_made_is_told_and_tried_again(tmp_path: Path, lo
         opened.stop()
 
 
+@pytest.mark.parametrize(("mode", "here"), [(0o1777, False), (0o755, True)])
+def test_a_shared_folder_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, here: bool) -> None:
+    tmp_path.chmod(mode)
+    if here:
+        monkeypatch.chdir(tmp_path)
+    listen(tmp_path / "console.sock").close()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == mode
+    assert stat.S_IMODE((tmp_path / "console.sock").stat().st_mode) == 0o600
+
+
 @pytest.mark.parametrize(
     "junk",
     [
