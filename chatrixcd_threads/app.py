@@ -100,9 +100,10 @@ class App:
         )
         self._dispatch = Dispatch(inbox, self.journal, self._lanes, desk, reporter, notices, self._follower.again)
         parts = self._parts(inbox, surface)
-        self._console = surface.open(Office(parts, surface.poke).doors(), commands)
-        # Each thread that serves a console has an office of its own.
-        self._door = Door(Path(settings.matrix.store_path) / SOCKET, lambda poke: Office(parts, poke).doors())
+        self._door = Door(Path(settings.matrix.store_path) / SOCKET)
+        office, outside = Office(parts, surface.poke), Office(parts, self._door.poke)  # one for each thread that calls
+        self._console = surface.open(office.doors(), commands)
+        self._door.open(outside.doors())
         surface.door = self._door.poke
         shown = [self._console] if self._console is not None else []
         self._supervisor = Supervisor([self._dispatch, self._follower, watch, self._matrix, self._door, *shown])

@@ -98,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.show_config:
             print(show(config.now, redact_ids=options.redact))
             return 0
-        return _run(config, options)
+        _complain(config)
+        return _run_daemon(config, options) if options.daemon else _run(config, options, config.now.bot.log_file)
     except (ConfigError, Fatal) as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
@@ -139,59 +140,18 @@ def _attach(given: Sequence[str]) -> int:
     except (ConfigError, NoBot, Refused) as error:
         print(error, file=sys.stderr)
         return {NoBot: EXIT_NO_BOT, Refused: EXIT_OTHER_BOT}.get(type(error), EXIT_CONFIG)
-    console = _surface(how_shown(options) or "plain", settings, options, line.ring)
-    _own_terminal(console, None)
-    logging.basicConfig(level=logging.INFO, handlers=[_formatted(RingHandler(line.ring), Redactor(tuple))], force=True)
+    shown = how_shown(options) or "plain"
+    console = Surface(
+        shown, line.ring, options.theme or settings.bot.color_theme, options.mouse or settings.bot.mouse_enabled
+    )
+    if shown == "screen":
+        rescue.save_terminal()
+        rescue.take_stderr(None)
+    start_logging(RingHandler(line.ring), "", Redactor(tuple), 0)
     try:
         return Attached(line, console, commands).run()
     finally:
         rescue.restore_terminal()
-
-
-def _run(config: Config, options: argparse.Namespace) -> int:
-    _complain(config)
-    if options.daemon:
-        return _run_daemon(config, options)
-    ring = Ring()
-    console = _surface(how_shown(options), config.now, options, ring)
-    log_file = config.now.bot.log_file
-    screen = None if console.shown else logging.StreamHandler(sys.stderr)
-    _own_terminal(console, log_file or None)
-    return _live(config, options, console, log_file, screen)
-
-
-def _run_daemon(config: Config, options: argparse.Namespace) -> int:
-    """The parent's exit code when the bot runs or cannot; in the child the bot's own."""
-    store = Path(config.now.matrix.store_path)
-    log_file = Path(daemon_log(config.now))
-    pid_file = PidFile(Path(options.pid_file) if options.pid_file else store / "bot.pid")
-    try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        report = detach(log_file)
-    except OSError as error:
-        pid_file.remove()
-        raise ConfigError(f"{log_file} cannot be used as bot.log_file: {error}") from error
-    if isinstance(report, Outcome):
-        if report.problem:
-            print(report.problem, file=sys.stderr)
-        else:
-            print(f"The bot runs in the background (process {report.pid}, log {log_file}).")
-        return report.code
-    pid_file.write()
-    try:
-        return _live(config, options, _surface("", config.now, options, Ring()), str(log_file), None, report)
-    except (ConfigError, Fatal) as error:
-        report.tell(EXIT_CONFIG, str(error))
-        return EXIT_CONFIG
-    finally:
-        pid_file.remove()
-
-
-def daemon_log(settings: Settings) -> str:
-    """Where a daemon logs: bot.log_file, or in the store when that is left at its default."""
-    chosen = settings.bot.log_file
-    unset = chosen in ("", BotSettings().log_file)
-    return str(Path(settings.matrix.store_path) / "bot.log") if unset else chosen
 
 
 def _complain(config: Config) -> None:
@@ -202,31 +162,26 @@ def _complain(config: Config) -> None:
         raise ConfigError(f"{config.path} {lacks}:\n" + "\n".join(f"  {sentence}" for sentence in unset))
 
 
-def _surface(shown: str, settings: Settings, options: argparse.Namespace, ring: Ring) -> Surface:
-    return Surface(shown, ring, options.theme or settings.bot.color_theme, options.mouse or settings.bot.mouse_enabled)
-
-
-def _own_terminal(console: Surface, log_file: str | None) -> None:
-    if console.shown == "screen":
-        rescue.save_terminal()
-        rescue.take_stderr(log_file)
-
-
-def _live(
-    config: Config,
-    options: argparse.Namespace,
-    console: Surface,
-    log_file: str,
-    screen: logging.Handler | None,
-    report: Report | None = None,
-) -> int:
-    """Builds the bot and runs it. No thread is there before."""
+def _run(config: Config, options: argparse.Namespace, log_file: str, report: Report | None = None) -> int:
+    """The bot in this process. With a report it is a daemon, which tells there how its start went."""
     from chatrixcd_threads.app import build
     from chatrixcd_threads.commands.registry import commands  # nio takes half a second to load: not for -s and -V
 
+    shown = how_shown(options)
+    ring = Ring()
+    console = Surface(
+        shown, ring, options.theme or config.now.bot.color_theme, options.mouse or config.now.bot.mouse_enabled
+    )
     redactor = Redactor(SecretsSeen(config).all, identifiers=options.redact)
-    ring = RingHandler(console.ring, console.poke)  # also without a console: one may be attached
-    start_logging([ring, screen] if screen else [ring], log_file, redactor, options.verbose)
+    lines = RingHandler(ring, console.poke)  # also without a console of its own: others may be attached
+    screen = lines if shown or options.daemon else logging.StreamHandler(sys.stderr)
+    if shown == "screen":
+        rescue.save_terminal()
+        rescue.take_stderr(log_file or None)
+    start_logging(screen, log_file, redactor, options.verbose)
+    if screen is not lines:
+        lines.setFormatter(RedactingFormatter(redactor))
+        logging.getLogger().addHandler(lines)
     log = logging.getLogger("chatrixcd")
     for warning in config.warnings:
         log.warning("%s", warning)
@@ -244,6 +199,40 @@ def _live(
         logging.shutdown()
 
 
+def _run_daemon(config: Config, options: argparse.Namespace) -> int:
+    """In the parent 0 when the bot runs, or the exit code of its failed start; in the child the bot's own."""
+    log_file = Path(daemon_log(config.now))
+    store = Path(config.now.matrix.store_path)
+    pid_file = PidFile(Path(options.pid_file) if options.pid_file else store / "bot.pid")
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        report = detach(log_file)
+    except OSError as error:
+        pid_file.remove()
+        raise ConfigError(f"{log_file} cannot be used as bot.log_file: {error}") from error
+    if isinstance(report, Outcome):
+        if report.problem:
+            print(report.problem, file=sys.stderr)
+        else:
+            print(f"The bot runs in the background (process {report.pid}, log {log_file}).")
+        return report.code
+    try:
+        pid_file.write()
+        return _run(config, options, str(log_file), report)
+    except (ConfigError, Fatal) as error:
+        report.tell(EXIT_CONFIG, str(error))
+        return EXIT_CONFIG
+    finally:
+        pid_file.remove()
+
+
+def daemon_log(settings: Settings) -> str:
+    """Where a daemon logs: bot.log_file, or in the store when that is left at its default."""
+    chosen = settings.bot.log_file
+    unset = chosen in ("", BotSettings().log_file)
+    return str(Path(settings.matrix.store_path) / "bot.log") if unset else chosen
+
+
 def how_shown(options: argparse.Namespace) -> str:
     """`screen`, `plain`, or empty for log mode: asked for, or because there is no terminal to draw on."""
     if options.log_only or options.daemon:
@@ -254,9 +243,9 @@ def how_shown(options: argparse.Namespace) -> str:
     return "screen" if on_terminal else ""
 
 
-def start_logging(screens: Sequence[logging.Handler], log_file: str, redactor: Redactor, verbosity: int) -> None:
-    """To the screens (terminal, consoles) and to the log file, all through the gate for secrets. SIGUSR1 writes all stacks to stderr."""
-    handlers = list(screens)
+def start_logging(screen: logging.Handler, log_file: str, redactor: Redactor, verbosity: int) -> None:
+    """To the screen (terminal or console) and to the log file, both through the gate for secrets. SIGUSR1 writes all stacks to stderr."""
+    handlers = [screen]
     if log_file:
         try:
             Path(log_file).parent.mkdir(parents=True, exist_ok=True)
@@ -268,7 +257,7 @@ def start_logging(screens: Sequence[logging.Handler], log_file: str, redactor: R
             )
         )
     for handler in handlers:
-        _formatted(handler, redactor)
+        handler.setFormatter(RedactingFormatter(redactor))
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     logging.getLogger("chatrixcd").setLevel(logging.DEBUG if verbosity else logging.INFO)
     if verbosity > 1:
@@ -278,8 +267,3 @@ def start_logging(screens: Sequence[logging.Handler], log_file: str, redactor: R
     # nio writes payloads of events it cannot parse into its warnings.
     logging.getLogger("nio").setLevel(logging.ERROR if verbosity < 2 else logging.DEBUG)
     faulthandler.register(signal.SIGUSR1, all_threads=True)
-
-
-def _formatted(handler: logging.Handler, redactor: Redactor) -> logging.Handler:
-    handler.setFormatter(RedactingFormatter(redactor))
-    return handler

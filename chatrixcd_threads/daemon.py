@@ -114,7 +114,16 @@ def detach(log_file: Path) -> Report | Outcome:
         os.dup2(theirs, ours)
     os.close(nothing)
     os.close(target)
+    _close_inherited()
     return Report(writer)
+
+
+def _close_inherited() -> None:
+    """What the program was started with besides the three: whoever waits for its end would wait for the daemon."""
+    for handle in [int(name) for name in os.listdir("/proc/self/fd")]:  # noqa: PTH208 - the names are numbers
+        with contextlib.suppress(OSError):
+            if handle > 2 and os.get_inheritable(handle):  # what Python opens is not
+                os.close(handle)
 
 
 def _heard(reader: int, log_file: Path) -> Outcome:

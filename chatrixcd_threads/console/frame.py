@@ -139,7 +139,11 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         columns, rows = self._size
         head = 2 if rows >= _TALL else 1
         body = max(1, rows - head - 1 - bool(self._notice))
-        self.view.draw(board, columns, body)
+        try:
+            self.view.draw(board, columns, body)
+        except UserError as error:  # a door says why not: what was drawn stays
+            if not self.doors.trouble():
+                self.notice(error.sentence)
         self.failed.discard(self.view.name)
         self._put_body(self.view.name)
         self._head(board, columns, head)
@@ -244,9 +248,6 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         """The console's one guard: a mistake in a view is shown in its place, and never ends anything."""
         try:
             yield
-        except UserError as error:  # a door says why not: what was drawn stays
-            self.notice(error.sentence)
-            self._foot(self._size[0])
         except Exception as error:  # noqa: BLE001 - see above
             self._panic(error)
 

@@ -40,7 +40,7 @@ from chatrixcd_threads.door.frames import (
     read_bot,
 )
 from chatrixcd_threads.door.peer import connect, peer
-from chatrixcd_threads.door.ports import Port, fingerprint, ports
+from chatrixcd_threads.door.ports import Port, fingerprint, ports, rings
 from chatrixcd_threads.door.service import mismatch
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.threads.service import Service
@@ -87,6 +87,19 @@ class _Ask:
         self.done.set()
 
 
+class _Mirror(Ring):
+    """A ring that says when somebody looks at it: only then the lines are fetched."""
+
+    def __init__(self, looked: Callable[[], None]) -> None:
+        super().__init__()
+        self._looked = looked
+
+    def span(self) -> tuple[int, int]:
+        """Called by the ui thread at each drawing."""
+        self._looked()
+        return super().span()
+
+
 class Line(Service):
     """Owner: the line thread; `reach` is called before it starts. The doors are for the ui thread.
 
@@ -99,7 +112,7 @@ class Line(Service):
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._path, self._clock = path, clock
         self.changed: Callable[[], None] = lambda: None  # pokes the console; set before the thread starts
-        self.ring = Ring()  # the bot's log lines, and those of this process
+        self.ring = _Mirror(lambda: self._want(_LOG))  # the bot's log lines, and those of this process
         self._asked: deque[_Ask | _Key] = deque()
         self._known: dict[_Key, Any] = {}
         self._trouble = ""
@@ -151,10 +164,11 @@ class Line(Service):
             "answers": self._answers,
             "type_command": self._type_command,
         }
-        made = {
+        made: dict[str, Any] = {
             name: own.get(name) or partial(self._keep if name in KEPT else self._ask, port)
             for name, port in ports().items()
         }
+        made |= dict.fromkeys(rings(), self.ring)
         return Doors(**made, detach=detach, trouble=lambda: self._trouble)
 
     def _keep(self, port: Port, *args: Any) -> Any:
@@ -181,7 +195,7 @@ class Line(Service):
         return ask.result
 
     def _log_lines(self, cursor: int) -> tuple[int, tuple[str, ...]]:
-        self._want(_LOG)
+        self.ring.span()  # says that somebody looks
         return self.ring.since(cursor)
 
     def _type_command(self, line: str) -> str:
@@ -362,6 +376,7 @@ class Line(Service):
         match message:
             case Poke():
                 self._fetched.clear()
+                self.changed()  # doors that are not kept may give something new too
             case Answer():
                 self._late = False
                 asked, _ = self._sent.pop(message.number, (None, 0.0))

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from chatrixcd_threads.console.board import LOCAL, Doors
+from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.door.frames import Junk
 
 
@@ -39,8 +40,17 @@ class Port:
 def ports() -> dict[str, Port]:
     """All doors that travel, by name. Raises TypeError for a door whose types cannot."""
     hints = typing.get_type_hints(Doors)
-    fields = [field for field in dataclasses.fields(Doors) if field.metadata != LOCAL]
-    return {field.name: _port(field.name, hints[field.name]) for field in fields}
+    return {
+        field.name: _port(field.name, hints[field.name])
+        for field in dataclasses.fields(Doors)
+        if field.metadata != LOCAL and field.name not in rings()
+    }
+
+
+@functools.cache
+def rings() -> frozenset[str]:
+    """Fields that are the log itself and not a door: a console in another process has a ring of its own."""
+    return frozenset(name for name, hint in typing.get_type_hints(Doors).items() if hint is Ring)
 
 
 @functools.cache

@@ -50,17 +50,13 @@ _NOTHING: Final = pack(None)
 
 
 class Door(Service):
-    """Owner: the door thread. `poke` and `wake` may be called from any thread.
-
-    `make` gets `poke` and returns the doors; they are called by the door thread alone.
-    """
+    """Owner: the door thread, which alone calls the doors. `poke` and `wake` may be called from any thread."""
 
     name = "door"
 
     def __init__(
         self,
         path: Path,
-        make: Callable[[Callable[[], None]], Doors],
         *,
         clock: Callable[[], float] = time.monotonic,
         users: frozenset[int] | None = None,
@@ -71,8 +67,7 @@ class Door(Service):
         self._bell, self._ringer = os.pipe()  # for the life of the process, like the console's
         os.set_blocking(self._bell, False)
         os.set_blocking(self._ringer, False)
-        doors = make(self.poke)
-        self._doors = dataclasses.replace(doors, log_lines=_in_portions(doors.log_lines))
+        self._doors: Doors | None = None
         self._life = secrets.token_hex(8)
         self._selector: selectors.BaseSelector = selectors.DefaultSelector()
         self._listener: socket.socket | None = None
@@ -80,6 +75,10 @@ class Door(Service):
         self._open_at = self._poke_at = 0.0
         self._told = ""
         self._guests: dict[int, Guest] = {}
+
+    def open(self, doors: Doors) -> None:
+        """What the consoles may call. Before the thread starts."""
+        self._doors = dataclasses.replace(doors, log_lines=_in_portions(doors.log_lines))
 
     def poke(self) -> None:
         """Something has changed: the consoles should ask."""
@@ -264,7 +263,7 @@ class Door(Service):
     def _answer(self, call: Call) -> Answer:
         """Uses the door. What goes wrong in it is answered with a sentence, or with the code of the log line."""
         port = ports().get(call.door)
-        function = getattr(self._doors, call.door) if port is not None else None
+        function = getattr(self._doors, call.door, None) if port is not None else None
         if port is None or function is None:
             return Answer(call.number, _NOTHING, f"this bot has no door {call.door}")
         args = port.args(call.args)

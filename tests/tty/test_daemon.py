@@ -42,13 +42,13 @@ class Daemon:
     def write(self, config: dict[str, Any]) -> None:
         (self.folder / "config.json").write_text(json.dumps(config), "utf-8")
 
-    def start(self, *options: str) -> subprocess.CompletedProcess[str]:
-        done = self.run("-D", "-N", *options)
+    def start(self, *options: str, keep: int | None = None) -> subprocess.CompletedProcess[str]:
+        done = self.run("-D", "-N", *options, keep=keep)
         if done.returncode == 0:
             self._started.append(psutil.Process(int(done.stdout.partition("process ")[2].partition(",")[0])))
         return done
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, keep: int | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*PROGRAM, *arguments],
             cwd=self.folder,
@@ -58,6 +58,7 @@ class Daemon:
             text=True,
             timeout=2 * LIMIT,
             check=False,
+            pass_fds=[] if keep is None else [keep],
         )
 
     @property
@@ -226,6 +227,18 @@ def test_one_at_a_time_and_what_is_left_behind_is_stale(daemon: Daemon) -> None:
     daemon.ends()
     assert daemon.pid_file.exists()
     assert daemon.start("--pid-file", str(daemon.pid_file)).returncode == 0
+
+
+def test_it_keeps_nothing_that_was_open(daemon: Daemon) -> None:
+    """A script that reads what its programs write would else wait for the daemon's end."""
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as source:
+        try:
+            assert daemon.start(keep=writer).returncode == 0
+        finally:
+            os.close(writer)
+        assert source.read() == b""
+    assert daemon.alive
 
 
 def test_what_is_wrong_is_told_by_the_one_who_started_it(daemon: Daemon) -> None:

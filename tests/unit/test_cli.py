@@ -221,7 +221,7 @@ def test_a_store_that_cannot_be_used_is_told(tmp_path: Path, capfd: pytest.Captu
 )
 def test_how_much_is_logged(tmp_path: Path, verbosity: int, levels: tuple[int, int, int]) -> None:
     path = tmp_path / "logs" / "bot.log"
-    cli.start_logging([logging.StreamHandler()], str(path), Redactor(lambda: ("tok-very-secret",)), verbosity)
+    cli.start_logging(logging.StreamHandler(), str(path), Redactor(lambda: ("tok-very-secret",)), verbosity)
     assert tuple(logging.getLogger(name).level for name in ("", "chatrixcd", "nio")) == levels
     logging.getLogger("chatrixcd.test").warning("with tok-very-secret")
     logged = path.read_text()

@@ -36,7 +36,7 @@ from chatrixcd_threads.door.frames import (
 )
 from chatrixcd_threads.door.line import Line
 from chatrixcd_threads.door.peer import NAME, connect
-from chatrixcd_threads.door.ports import fingerprint
+from chatrixcd_threads.door.ports import fingerprint, ports
 from chatrixcd_threads.door.service import Door
 from chatrixcd_threads.threads.alone import Alone
 from tests.console.sample import Feed, stormy
@@ -135,17 +135,13 @@ class Open:
         self.start()
 
     def start(self) -> None:
-        def make(poke: Callable[[], None]) -> Doors:
+        doors: dict[str, Any] = {
             # read anew at each call: tests exchange doors
-            return Doors(
-                **{
-                    each.name: lambda *args, name=each.name: getattr(self.doors, name)(*args)
-                    for each in dataclasses.fields(Doors)
-                    if each.default is dataclasses.MISSING or not each.metadata
-                }
-            )
-
-        self.door = Door(self.path, make, clock=self.clock, **self._options)
+            name: lambda *args, name=name: getattr(self.doors, name)(*args)
+            for name in ports()
+        }
+        self.door = Door(self.path, clock=self.clock, **self._options)
+        self.door.open(Doors(**doors))
         self._alone = Alone(self.door)
         self._alone.start()
         wait(lambda: reachable(self.path), "the door is open")
