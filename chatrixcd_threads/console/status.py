@@ -130,7 +130,7 @@ def summary(board: Board) -> tuple[Grade, str]:
     return min(grades), ", ".join(part for part in said if part) or "all well"
 
 
-def lines(board: Board, *, attached: bool = False) -> list[Line]:
+def lines(board: Board) -> list[Line]:
     """All parts: problems first, the newest of them at the top; the others in the order in which one asks."""
     found = [
         _link("Matrix", board.matrix, board.now, "6", "threads", "view threads"),
@@ -143,7 +143,7 @@ def lines(board: Board, *, attached: bool = False) -> list[Line]:
         _journal(board),
         _commands(board),
         _threads(board),
-        _restart(board, "leave" if attached else "stop"),
+        _restart(board),
     ]
     return sorted(found, key=lambda line: (min(line.grade, Grade.BUSY), -line.since if line.grade < Grade.BUSY else 0))
 
@@ -257,7 +257,7 @@ def _threads(board: Board) -> Line:
     return Line("Threads", Grade.OK, "OK", detail, "6", "look", "view threads")
 
 
-def _restart(board: Board, step: str) -> Line:
+def _restart(board: Board) -> Line:
     followed = sum(not is_over(each) for each in board.tasks)
     parts = [
         f"{many(followed, 'task')} followed again" if followed else "",
@@ -265,4 +265,4 @@ def _restart(board: Board, step: str) -> Line:
         f"{many(board.owed, 'message')} sent later" if board.owed else "",
     ]
     said = ", ".join(part for part in parts if part)
-    return Line("Restart", Grade.OK, "SAFE", f"nothing is lost{': ' + said if said else ''}", "q", step, "quit")
+    return Line("Restart", Grade.OK, "SAFE", f"nothing is lost{': ' + said if said else ''}", "q", "stop", "quit")
