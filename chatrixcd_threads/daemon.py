@@ -13,6 +13,7 @@ from pathlib import Path
 from chatrixcd_threads.errors import Fatal
 
 EXIT_SOFTWARE = 70  # EX_SOFTWARE of sysexits.h
+EXIT_INTERRUPTED = 130  # as a shell says it of Ctrl-C
 _UMASK = 0o077
 _LONGEST = 65_536
 
@@ -35,7 +36,8 @@ class PidFile:
 
     def remove(self) -> None:
         """Removes the file and lets it go."""
-        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what stays is stale
+            self.path.unlink()
         os.close(self._handle)
 
     def _take(self) -> int:
@@ -127,8 +129,11 @@ def _close_inherited() -> None:
 
 
 def _heard(reader: int, log_file: Path) -> Outcome:
-    with os.fdopen(reader, "rb") as source:
-        said = source.read(_LONGEST)
+    try:
+        with os.fdopen(reader, "rb") as source:
+            said = source.read(_LONGEST)
+    except KeyboardInterrupt:
+        return Outcome(0, EXIT_INTERRUPTED, f"The bot goes on starting in the background; {log_file} says how.")
     if not said:
         return Outcome(0, EXIT_SOFTWARE, f"The bot has ended before it could run; {log_file} says more.")
     pid, code, problem = json.loads(said)

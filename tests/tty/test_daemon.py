@@ -254,6 +254,21 @@ def test_what_is_wrong_is_told_by_the_one_who_started_it(daemon: Daemon) -> None
     assert "bot.log_file" in unlogged.stderr
 
 
+def test_a_broken_settings_file_keeps_nobody_from_looking_in(daemon: Daemon, console: Callable[..., Terminal]) -> None:
+    assert daemon.start().returncode == 0
+    (daemon.folder / "config.json").write_text('{"matrix": {')
+    terminal = console()
+    terminal.shows("[1 First page]", "REFUSED")
+    terminal.type("q")
+    terminal.ends()
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.ends()
+    again = daemon.start()
+    assert again.returncode == 0
+    assert "config.json" in again.stderr
+    assert "line 1" in again.stderr
+
+
 def test_a_login_that_is_refused_is_told_by_the_one_who_started_it(daemon: Daemon, refusing: str) -> None:
     daemon.write({**CONFIG, "matrix": {**CONFIG["matrix"], "homeserver": refusing}})
     refused = daemon.start()

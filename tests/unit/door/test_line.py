@@ -30,7 +30,8 @@ def test_every_door_that_is_asked_each_time(opened: Open, attach: Attach, port: 
         heard.append(args)
         return gives
 
-    opened.doors = dataclasses.replace(opened.doors, **{port.name: door})
+    exchanged: dict[str, Any] = {port.name: door}
+    opened.doors = dataclasses.replace(opened.doors, **exchanged)
     remote = getattr(attach().doors, port.name)
     args = sample(port.takes)
     assert remote(*args) == gives
@@ -44,7 +45,8 @@ def test_every_door_that_is_kept(opened: Open, attach: Attach, name: str) -> Non
     remote = getattr(attach().doors, name)
     args, gives = sample(port.takes), sample(port.gives)
     remote(*args)
-    opened.doors = dataclasses.replace(opened.doors, **{name: lambda *_: gives})
+    exchanged: dict[str, Any] = {name: lambda *_: gives}
+    opened.doors = dataclasses.replace(opened.doors, **exchanged)
     opened.door.poke()
     wait(lambda: remote(*args) == gives, "the newest is known")
 
