@@ -201,8 +201,10 @@ def _run(config: Config, options: argparse.Namespace, log_file: str, report: Rep
 
 def _run_daemon(config: Config, options: argparse.Namespace) -> int:
     """In the parent 0 when the bot runs, or the exit code of its failed start; in the child the bot's own."""
-    for said in (*([str(config.error)] if config.error else []), *config.warnings):
-        print(said, file=sys.stderr)
+    if config.error is not None:
+        print(f"{config.error}\nThe version that worked last is in force.", file=sys.stderr)
+    for warning in config.warnings:
+        print(warning, file=sys.stderr)
     log_file = Path(daemon_log(config.now))
     store = Path(config.now.matrix.store_path)
     pid_file = PidFile(Path(options.pid_file) if options.pid_file else store / "bot.pid")

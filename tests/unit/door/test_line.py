@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -189,3 +190,33 @@ def test_a_bot_that_came_back_as_another_version_is_told(
 def test_doors_are_complete(attach: Attach) -> None:
     doors = attach().doors
     assert all(callable(getattr(doors, field.name)) or field.name in rings() for field in dataclasses.fields(Doors))
+
+
+@pytest.mark.stress
+def test_many_consoles_at_once_each_get_their_own_answers(opened: Open, attach: Attach) -> None:
+    opened.doors = dataclasses.replace(
+        opened.doors, type_command=lambda line: f"ticket of {line}", task_output=lambda one, two: (f"{one}/{two}",)
+    )
+    wrong: list[str] = []
+
+    def use(number: int, doors: Doors) -> None:
+        for turn in range(300):
+            said = doors.type_command(f"{number} {turn}")
+            if said != f"ticket of {number} {turn}":
+                wrong.append(said)
+            if doors.task_output(number, turn % 7) not in ((), (f"{number}/{turn % 7}",)):
+                wrong.append(f"output of {number}")
+            opened.door.poke()
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        users = [threading.Thread(target=use, args=(number, attach().doors)) for number in range(8)]
+        for user in users:
+            user.start()
+        for user in users:
+            user.join(LIMIT)
+    finally:
+        sys.setswitchinterval(before)
+    assert not any(user.is_alive() for user in users)
+    assert wrong == []
