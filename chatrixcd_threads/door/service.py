@@ -45,6 +45,7 @@ MOST_GUESTS: Final = 16
 POKE_SECONDS: Final = 0.05
 LOOK_SECONDS: Final = 1.0
 OPEN_SECONDS: Final = 30.0
+FAREWELL_SECONDS: Final = 0.5
 _LOG_CHARACTERS: Final = 262_144
 _NOTHING: Final = pack(None)
 
@@ -103,16 +104,28 @@ class Door(Service):
         try:
             while not stop.is_set():
                 beat()
-                self._turn()
+                self._keep_open(self._clock())
+                self._turn(LOOK_SECONDS)
+            self._shut()
+            self._farewell()
         finally:
             for guest in list(self._guests.values()):
                 self._part(guest)
             self._shut()
             self._selector.close()
 
-    def _turn(self) -> None:
-        self._keep_open(self._clock())
-        ready = self._selector.select(self._pause(self._clock()))
+    def _farewell(self) -> None:
+        """What was said last, such as the answer to `exit`, is still fetched by those who are quick."""
+        until = time.monotonic() + FAREWELL_SECONDS
+        for guest in self._guests.values():
+            guest.stale, guest.poked = True, False
+        while (left := until - time.monotonic()) > 0 and any(
+            guest.greeted and (guest.stale or guest.poked or guest.sending) for guest in self._guests.values()
+        ):
+            self._turn(left if not any(guest.stale for guest in self._guests.values()) else 0)
+
+    def _turn(self, longest: float) -> None:
+        ready = self._selector.select(min(longest, self._pause(self._clock())))
         now = self._clock()
         for key, events in ready:
             if key.fd == self._bell:

@@ -131,6 +131,16 @@ def test_the_bot_goes_away_and_comes_back(opened: Open, attach: Attach) -> None:
     assert doors.type_command("run") == "T1"
 
 
+def test_what_was_answered_last_still_arrives(opened: Open, attach: Attach) -> None:
+    doors = [attach().doors for _ in range(3)]
+    opened.feed.answered["greeting"] = "hello"
+    wait(lambda: all(each.answers() for each in doors), "they look at answers")
+    opened.feed.answered["farewell"] = "I am stopping for good"
+    opened.stop()
+    wait(lambda: all(each.trouble() == GONE for each in doors), "it has gone")
+    assert [each.answers() for each in doors] == [(("greeting", "hello"), ("farewell", "I am stopping for good"))] * 3
+
+
 def test_a_silent_bot_holds_the_console_up_once_and_shortly(
     opened: Open, attach: Attach, monkeypatch: pytest.MonkeyPatch
 ) -> None:
