@@ -10,6 +10,7 @@ import sqlite3
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -29,6 +30,8 @@ from chatrixcd_threads.console.board import Lag, Link
 from chatrixcd_threads.console.office import Office, Parts
 from chatrixcd_threads.console.service import Console
 from chatrixcd_threads.console.surface import Surface
+from chatrixcd_threads.door.peer import NAME as SOCKET
+from chatrixcd_threads.door.service import Door
 from chatrixcd_threads.errors import Fatal
 from chatrixcd_threads.events import FileNotice, InboxItem
 from chatrixcd_threads.journal import outbox
@@ -57,6 +60,7 @@ TICK_SECONDS: Final = 0.5
 CHECK_SECONDS: Final = 5.0  # how often the journal's disk is looked at
 STOP_SECONDS: Final = 10.0
 TELL_SECONDS: Final = 2.0
+STARTING_SECONDS: Final = 10.0  # after so long a bot that is still connecting counts as started
 SWITCH_INTERVAL: Final = 0.001  # seconds; keeps the sync loop quick while workers compute
 
 EXIT_OK: Final = 0
@@ -104,14 +108,23 @@ class App:
         self._dispatch = Dispatch(
             inbox, self.journal, self._lanes, desk, reporter, notices, witness, self._follower.again
         )
-        office = Office(self._parts(inbox, surface), surface.poke)
+        parts = self._parts(inbox, surface)
+        self._door = Door(Path(settings.matrix.store_path) / SOCKET)
+        office, outside = Office(parts, surface.poke), Office(parts, self._door.poke)  # one for each thread that calls
         self._console = surface.open(office.doors(), commands)
+        self._door.open(outside.doors())
+        surface.door = self._door.poke
         shown = [self._console] if self._console is not None else []
-        self._supervisor = Supervisor([self._dispatch, self._follower, watch, self._matrix, *shown])
+        self._supervisor = Supervisor([self._dispatch, self._follower, watch, self._matrix, self._door, *shown])
+        self._started: Callable[[str], None] | None = None
 
-    def run(self) -> int:
-        """Runs until a signal, `exit` or a fatal problem; returns the exit code, or leaves hard when a thread is stuck."""
+    def run(self, started: Callable[[str], None] | None = None) -> int:
+        """Runs until a signal, `exit` or a fatal problem; returns the exit code, or leaves hard when a thread is stuck.
+
+        `started` is called once: when the homeserver has answered or will be tried again, or with what makes running impossible.
+        """
         sys.setswitchinterval(SWITCH_INTERVAL)
+        self._started = started
         self._on_signals()
         self._greet(self._config.now.bot.startup_message)
         self._tell_of_broken_files()
@@ -139,6 +152,10 @@ class App:
         if now - self._checked >= CHECK_SECONDS:
             self._checked = now
             self._look_after_journal(now)
+        late = now - self._since > STARTING_SECONDS
+        if self._started is not None and (late or self._leave.is_set() or self._matrix.link[0] != "connecting"):
+            self._started(self._supervisor.fatal())
+            self._started = None
 
     def _look_after_journal(self, now: float) -> None:
         """Launching stops while the journal cannot be trusted; a copy is made once a day."""
@@ -168,6 +185,7 @@ class App:
         stuck += self._stopped("sync", deadline)
         if self._console is not None:  # the last, so that the operator sees it all
             stuck += self._stopped(self._console.name, deadline)
+        stuck += self._stopped(self._door.name, deadline)
         code = EXIT_FATAL if self._supervisor.fatal() else EXIT_OK
         if stuck:
             log.error("leaving hard, because of %s", ", ".join(stuck))
@@ -283,10 +301,7 @@ class App:
             signal.signal(each, leave)
         screen = self._console
         if isinstance(screen, Console):
-            signal.signal(signal.SIGWINCH, lambda *_: screen.on_resize())
-            signal.signal(signal.SIGTSTP, lambda *_: screen.on_suspend())
-            signal.signal(signal.SIGCONT, lambda *_: screen.on_resume())
-            signal.signal(signal.SIGHUP, lambda *_: screen.on_hangup())  # the bot outlives its terminal
+            screen.take_signals()  # also SIGHUP: the bot outlives its terminal
 
 
 def build(config: Config, messages: MessageManager, aliases: AliasManager, redactor: Redactor, surface: Surface) -> App:

@@ -17,14 +17,18 @@ from chatrixcd_threads.console import rescue
 from chatrixcd_threads.console.ring import Ring, RingHandler
 from chatrixcd_threads.console.surface import Surface
 from chatrixcd_threads.console.themes import THEMES
+from chatrixcd_threads.daemon import Outcome, PidFile, Report, detach
 from chatrixcd_threads.errors import ConfigError, Fatal
 from chatrixcd_threads.settings.aliases import AliasManager
 from chatrixcd_threads.settings.config import Config, Overrides, SecretsSeen, missing_keys, show
 from chatrixcd_threads.settings.messages import MessageManager
+from chatrixcd_threads.settings.model import BotSettings, Settings
 from chatrixcd_threads.settings.schema import KINDS, check_files, print_schema
 from chatrixcd_threads.text.redact import RedactingFormatter, Redactor
 
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: starting again does not help
+EXIT_NO_BOT = 69  # EX_UNAVAILABLE: nothing to attach to
+EXIT_OTHER_BOT = 76  # EX_PROTOCOL: the bot is there, and of another version or full
 LOG_BYTES = 10 * 2**20
 LOG_FILES = 5
 
@@ -34,22 +38,23 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="chatrixcd-threads",
         description="A Matrix bot that runs, follows and stops Semaphore UI tasks from chat.",
-        epilog="Also: check [FILE…] checks settings files; schema config|messages|aliases prints a JSON Schema.",
+        epilog="Also: console opens the console of a bot that runs already; check [FILE…] checks settings files; "
+        "schema config|messages|aliases prints a JSON Schema.",
     )
     made.add_argument("-V", "--version", action="version", version=f"chatrixcd_threads {__version__}")
     made.add_argument("-v", "--verbose", action="count", default=0, help="more in the log; twice: libraries too")
-    made.add_argument(
-        "-c", "--config", default="config.json", metavar="FILE", help="settings file (default: config.json)"
-    )
+    _config_option(made)
     made.add_argument(
         "-s", "--show-config", action="store_true", help="print the settings in force, secrets masked, and end"
     )
     made.add_argument(
         "-L", "--log-only", action="store_true", help="log to the terminal instead of opening the console"
     )
-    made.add_argument("--plain", action="store_true", help="the console as plain lines, for screen readers")
-    made.add_argument("-m", "--mouse", action="store_true", help="the mouse works in the console")
-    made.add_argument("-t", "--theme", choices=sorted(THEMES), help="the console's colours")
+    made.add_argument("-D", "--daemon", action="store_true", help="run in the background")
+    made.add_argument(
+        "--pid-file", metavar="FILE", help="with -D: where the process number stands (default: bot.pid in the store)"
+    )
+    _console_options(made)
     made.add_argument(
         "-a", "--admin", action="append", default=[], metavar="USER", help="one more admin (may be repeated)"
     )
@@ -63,6 +68,18 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def _config_option(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "-c", "--config", default="config.json", metavar="FILE", help="settings file (default: config.json)"
+    )
+
+
+def _console_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--plain", action="store_true", help="the console as plain lines, for screen readers")
+    made.add_argument("-m", "--mouse", action="store_true", help="the mouse works in the console")
+    made.add_argument("-t", "--theme", choices=sorted(THEMES), help="the console's colours")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 stopped in order, 70 a thread was stuck, 78 the settings need a person."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -70,14 +87,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return print_schema(given[1] if len(given) > 1 else "config")
     if given[:1] == ["check"]:
         return _check(given[1:])
+    if given[:1] == ["console"]:
+        return _attach(given[1:])
     options = parser().parse_args(given)
+    if options.pid_file and not options.daemon:
+        parser().error("--pid-file goes with -D")
     try:
         overrides = Overrides(tuple(options.admin), tuple(options.room), options.no_greetings)
         config = Config(options.config, overrides=overrides, keep=not options.show_config)
         if options.show_config:
             print(show(config.now, redact_ids=options.redact))
             return 0
-        return _run(config, options)
+        _complain(config)
+        return _run_daemon(config, options) if options.daemon else _run(config, options, config.now.bot.log_file)
     except (ConfigError, Fatal) as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
@@ -96,25 +118,70 @@ def _check(given: Sequence[str]) -> int:
     return check_files(chosen.files, chosen.kind, builtins=commands())
 
 
-def _run(config: Config, options: argparse.Namespace) -> int:
-    from chatrixcd_threads.app import build
-    from chatrixcd_threads.commands.registry import commands  # nio takes half a second to load: not for -s and -V
+def _attach(given: Sequence[str]) -> int:
+    """`console`: 0 left, 69 no bot is there, 76 the bot will not have this console, 78 the settings need a person."""
+    from chatrixcd_threads.attach import Attached
+    from chatrixcd_threads.commands.registry import commands
+    from chatrixcd_threads.door.line import Line, NoBot, Refused
+    from chatrixcd_threads.door.peer import NAME
 
+    made = argparse.ArgumentParser(
+        prog="chatrixcd-threads console", description="A console for a bot that runs already; q leaves it alone."
+    )
+    made.add_argument("--attach", action="store_true", help="to the running bot, which is what it does anyway")
+    _config_option(made)
+    _console_options(made)
+    made.set_defaults(log_only=False, daemon=False)
+    options = made.parse_args(given)
+    try:
+        settings = Config(options.config, keep=False).now
+        line = Line((Path(settings.matrix.store_path) / NAME).absolute())
+        line.reach()
+    except (ConfigError, NoBot, Refused) as error:
+        print(error, file=sys.stderr)
+        return {NoBot: EXIT_NO_BOT, Refused: EXIT_OTHER_BOT}.get(type(error), EXIT_CONFIG)
+    shown = how_shown(options) or "plain"
+    console = Surface(
+        shown, line.ring, options.theme or settings.bot.color_theme, options.mouse or settings.bot.mouse_enabled
+    )
+    if shown == "screen":
+        rescue.save_terminal()
+        rescue.take_stderr(None)
+    start_logging(RingHandler(line.ring), "", Redactor(tuple), 0)
+    try:
+        return Attached(line, console, commands).run()
+    finally:
+        rescue.restore_terminal()
+
+
+def _complain(config: Config) -> None:
+    """Raises ConfigError with everything that must be set before the bot can run."""
     unset = missing_keys(config.now)
     if unset:
         lacks = "does not exist, and the defaults do not suffice" if config.missing else "is not complete"
         raise ConfigError(f"{config.path} {lacks}:\n" + "\n".join(f"  {sentence}" for sentence in unset))
+
+
+def _run(config: Config, options: argparse.Namespace, log_file: str, report: Report | None = None) -> int:
+    """The bot in this process. With a report it is a daemon, which tells there how its start went."""
+    from chatrixcd_threads.app import build
+    from chatrixcd_threads.commands.registry import commands  # nio takes half a second to load: not for -s and -V
+
     shown = how_shown(options)
     ring = Ring()
     console = Surface(
         shown, ring, options.theme or config.now.bot.color_theme, options.mouse or config.now.bot.mouse_enabled
     )
     redactor = Redactor(SecretsSeen(config).all, identifiers=options.redact)
-    screen = RingHandler(ring, console.poke) if shown else logging.StreamHandler(sys.stderr)
+    lines = RingHandler(ring, console.poke)  # also without a console of its own: others may be attached
+    screen = lines if shown or options.daemon else logging.StreamHandler(sys.stderr)
     if shown == "screen":
         rescue.save_terminal()
-        rescue.take_stderr(config.now.bot.log_file or None)
-    start_logging(screen, config.now.bot.log_file, redactor, options.verbose)
+        rescue.take_stderr(log_file or None)
+    start_logging(screen, log_file, redactor, options.verbose)
+    if screen is not lines:
+        lines.setFormatter(RedactingFormatter(redactor))
+        logging.getLogger().addHandler(lines)
     log = logging.getLogger("chatrixcd")
     for warning in config.warnings:
         log.warning("%s", warning)
@@ -123,15 +190,56 @@ def _run(config: Config, options: argparse.Namespace) -> int:
         config.path.parent / "aliases.json", builtins=commands, prefix=lambda: config.now.bot.command_prefix
     )
     try:
-        return build(config, messages, aliases, redactor, console).run()
+        bot = build(config, messages, aliases, redactor, console)
+        if report is None:
+            return bot.run()
+        return bot.run(lambda problem: report.tell(EXIT_CONFIG if problem else 0, problem))
     finally:
         rescue.restore_terminal()
         logging.shutdown()
 
 
+def _run_daemon(config: Config, options: argparse.Namespace) -> int:
+    """In the parent 0 when the bot runs, or the exit code of its failed start; in the child the bot's own."""
+    if config.error is not None:
+        print(f"{config.error}\nThe version that worked last is in force.", file=sys.stderr)
+    for warning in config.warnings:
+        print(warning, file=sys.stderr)
+    log_file = Path(daemon_log(config.now))
+    store = Path(config.now.matrix.store_path)
+    pid_file = PidFile(Path(options.pid_file) if options.pid_file else store / "bot.pid")
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        report = detach(log_file)
+    except OSError as error:
+        pid_file.remove()
+        raise ConfigError(f"{log_file} cannot be used as bot.log_file: {error}") from error
+    if isinstance(report, Outcome):
+        if report.problem:
+            print(report.problem, file=sys.stderr)
+        else:
+            print(f"The bot runs in the background (process {report.pid}, log {log_file}).")
+        return report.code
+    try:
+        pid_file.write()
+        return _run(config, options, str(log_file), report)
+    except (ConfigError, Fatal) as error:
+        report.tell(EXIT_CONFIG, str(error))
+        return EXIT_CONFIG
+    finally:
+        pid_file.remove()
+
+
+def daemon_log(settings: Settings) -> str:
+    """Where a daemon logs: bot.log_file, or in the store when that is left at its default."""
+    chosen = settings.bot.log_file
+    unset = chosen in ("", BotSettings().log_file)
+    return str(Path(settings.matrix.store_path) / "bot.log") if unset else chosen
+
+
 def how_shown(options: argparse.Namespace) -> str:
     """`screen`, `plain`, or empty for log mode: asked for, or because there is no terminal to draw on."""
-    if options.log_only:
+    if options.log_only or options.daemon:
         return ""
     if options.plain:
         return "plain"

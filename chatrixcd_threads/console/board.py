@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from chatrixcd_threads.threads.service import ThreadInfo
+
+# Metadata of a door that belongs to the console's own process; all others also go over the socket (`door/`), by their types.
+LOCAL: Final[Mapping[str, bool]] = {"local": True}
+# Doors whose last answer an attached console shows while it asks anew. Those not named here are asked each time.
+KEPT: Final = frozenset({"board", "log_lines", "answers", "task_output"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,3 +202,5 @@ class Doors:
     make_file: Callable[[str], str] = lambda name: ""  # writes an absent file; why it could not be written, or empty
     previews: Callable[[], tuple[Preview, ...]] = tuple
     stack_of: Callable[[str], tuple[str, ...]] = lambda name: ()  # what a thread is doing, by its name
+    detach: Callable[[], None] | None = field(default=None, metadata=LOCAL)  # attached: leaves the console alone
+    trouble: Callable[[], str] = field(default=lambda: "", metadata=LOCAL)  # attached: why the bot is not there

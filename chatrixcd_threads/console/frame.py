@@ -28,6 +28,7 @@ from chatrixcd_threads.console.views.log import Log
 from chatrixcd_threads.console.views.rooms import Rooms
 from chatrixcd_threads.console.views.tasks import Tasks
 from chatrixcd_threads.console.views.threads import Threads
+from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.threads.diagnose import new_code
 
 log = logging.getLogger("chatrixcd.console")
@@ -149,7 +150,11 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         columns, rows = self._size
         head = 2 if rows >= _TALL else 1
         body = max(1, rows - head - 1 - bool(self._notice))
-        self.view.draw(board, columns, body)
+        try:
+            self.view.draw(board, columns, body)
+        except UserError as error:  # a door says why not: what was drawn stays
+            if not self.doors.trouble():
+                self.notice(error.sentence)
         self.failed.discard(self.view.name)
         self._put_body(self.view.name)
         self._head(board, columns, head)
@@ -162,6 +167,9 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
 
     def _head(self, board: Board, columns: int, rows: int) -> None:
         grade, said = summary(board)
+        trouble = self.doors.trouble()
+        if trouble:
+            grade, said = Grade.BAD, shown(trouble)
         state = f"{symbol(min(grade, Grade.OK))} {said}"
         if rows == 1:
             first: list[Part] = [("tab", f" {self.view.title} "), ("header", f" {state} · {self._heading(board)}")]
@@ -282,7 +290,10 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         """Bar, then question, then window, then view: one table says what the key does there."""
         with self._guarded():
             self._notice = ""
-            self._press(key)
+            try:
+                self._press(key)
+            except UserError as error:
+                self.notice(error.sentence)
             self.refresh()
         return None
 
@@ -452,6 +463,9 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
             self.type(line.strip())
 
     def _quit(self) -> None:
+        if self.doors.detach is not None:
+            self.doors.detach()
+            return
         going = sum(not is_over(each) for each in self._board.tasks) if self._board else 0
         more = (
             f" {many(going, 'task')} run on in Semaphore and are followed again after the next start." if going else ""

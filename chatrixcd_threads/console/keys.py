@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -40,7 +40,13 @@ CONTEXTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 KEYS: Final[tuple[Key, ...]] = (
     Key((":",), "bar", "all", "command", "type a command to the bot, as in a room but without the prefix"),
     Key(("?", "f1"), "view help", "all", "keys", "this list"),
-    Key(("q",), "quit", "all", "quit", "stop the bot (the console asks first)"),
+    Key(
+        ("q",),
+        "quit",
+        "all",
+        "quit",
+        "stop the bot (the console asks first); an attached console is only left, and the bot goes on",
+    ),
     Key(("1",), "view first", "all", "", "first page: is something wrong, and what is the next step"),
     Key(("2",), "view tasks", "all", "", "tasks and their output"),
     Key(("3",), "view rooms", "all", "", "rooms and invites"),
@@ -116,6 +122,14 @@ KEYS: Final[tuple[Key, ...]] = (
     Key(("up",), "older", "bar", "history", "the command before"),
     Key(("down",), "newer", "bar", "", "the command after"),
     Key(("esc",), "close", "bar", "close", "close the bar"),
+)
+
+# In a console that is attached to a bot in another process.
+ATTACHED: Final = tuple(
+    replace(each, label="detach", help="leave this console; the bot goes on (:exit stops it)")
+    if each.command == "quit"
+    else each
+    for each in KEYS
 )
 
 _NAMES: Final = {" ": "space"}

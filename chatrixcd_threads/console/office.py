@@ -69,7 +69,10 @@ class Parts:
 
 
 class Office:
-    """Owner: the ui thread. Jobs in lanes only replace single references (`_link`) and single entries (`_outputs`)."""
+    """Owner: the ui thread, or the door thread: each has an office of its own.
+
+    Jobs in lanes only replace single references (`_link`) and single entries (`_outputs`).
+    """
 
     def __init__(self, parts: Parts, poke: Callable[[], None], now: Callable[[], float] = time.time) -> None:
         self._parts, self._poke, self._now = parts, poke, now

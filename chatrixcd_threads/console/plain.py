@@ -18,6 +18,7 @@ from typing import Final
 from chatrixcd_threads.console.board import Board, Doors
 from chatrixcd_threads.console.cells import many, shown, shown_line
 from chatrixcd_threads.console.status import Grade, Line, is_over, lines, task_word
+from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.threads.service import Service
 
 log = logging.getLogger("chatrixcd.console")
@@ -27,10 +28,9 @@ _GAP_SECONDS: Final = 0.1
 _MOST_LOG_LINES: Final = 200
 _PIECE: Final = 512  # what a writable pipe or terminal takes without waiting
 _LONGEST: Final = 4_096
-_HELP: Final = (
-    "Type a command as in a room, without the prefix: help, status, run, stop 42.",
-    "state says how everything is. quit stops the bot.",
-)
+_HELP: Final = "Type a command as in a room, without the prefix: help, status, run, stop 42."
+_QUIT: Final = "state says how everything is. quit stops the bot."
+_DETACH: Final = "state says how everything is. quit leaves this console, and the bot goes on; exit stops the bot."
 
 
 class Plain(Service):
@@ -51,6 +51,7 @@ class Plain(Service):
         self._pending = b""
         self._listening = self._speaking = True
         self._leaving = False
+        self._trouble = ""
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
@@ -72,12 +73,14 @@ class Plain(Service):
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Prints and listens until the stop; without anybody to speak to it only waits."""
         self._stop, self._beat = stop, beat
-        self._say(*_HELP)
+        self._say(_HELP, _QUIT if self._doors.detach is None else _DETACH)
         while not stop.is_set():
             beat()
             if self._speaking:
                 self._say(*self._news())
             if not self._speaking:
+                if self._doors.detach is not None:
+                    self._doors.detach()
                 stop.wait(_WAIT_SECONDS)
                 continue
             self._listen()
@@ -85,6 +88,9 @@ class Plain(Service):
     def _news(self) -> Iterator[str]:
         """What is new since the last look: log lines, states, tasks, answers."""
         yield from self._log_news()
+        trouble, self._trouble = self._trouble, self._doors.trouble()
+        if trouble != self._trouble:
+            yield f"Attention: {shown(self._trouble)}" if self._trouble else "The bot is there again."
         board = self._doors.board()
         for line in lines(board):
             state = (line.grade, line.word, line.detail if line.grade <= Grade.WARN else "")
@@ -151,16 +157,23 @@ class Plain(Service):
         if line == "state":
             self._states.clear()
         elif line in ("quit", "q"):
-            if leaving:
-                self._doors.leave()
+            if self._doors.detach is not None or leaving:
+                (self._doors.detach or self._doors.leave)()
                 return
             self._leaving = True
             going = sum(not is_over(each) for each in self._doors.board().tasks)
             self._say(f"This stops the bot; {many(going, 'task')} would run on in Semaphore. Type quit again to do it.")
         else:
+            self._ask(line)
+
+    def _ask(self, line: str) -> None:
+        try:
             ticket = self._doors.type_command(line)
-            self._typed[ticket] = line
-            self._say(f"Asked: {line}")
+        except UserError as error:
+            self._say(f"Not asked: {shown(error.sentence)}")
+            return
+        self._typed[ticket] = line
+        self._say(f"Asked: {line}")
 
     def _say(self, *said: str) -> None:
         """Writes in pieces that do not block for ever: a reader that has stopped holds up only this thread."""

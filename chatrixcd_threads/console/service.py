@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import select
+import signal
 import termios
 import threading
 import time
@@ -100,6 +101,13 @@ class Console(Service):
         self._hung_up = True
         self._ring()
 
+    def take_signals(self) -> None:
+        """The terminal's signals come here. Called by the main thread."""
+        signal.signal(signal.SIGWINCH, lambda *_: self.on_resize())
+        signal.signal(signal.SIGTSTP, lambda *_: self.on_suspend())
+        signal.signal(signal.SIGCONT, lambda *_: self.on_resume())
+        signal.signal(signal.SIGHUP, lambda *_: self.on_hangup())
+
     def _ring(self) -> None:
         with contextlib.suppress(BlockingIOError):  # full: it rings already
             os.write(self._writer, b"!")
@@ -122,6 +130,8 @@ class Console(Service):
         if stop.is_set():
             return
         log.warning("the terminal is gone: the console is closed, the bot goes on")
+        if self._doors.detach is not None:
+            self._doors.detach()
         while not stop.wait(IDLE_SECONDS):
             beat()
 

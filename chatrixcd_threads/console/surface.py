@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from chatrixcd_threads.console.board import Doors
+from chatrixcd_threads.console.keys import ATTACHED, KEYS
 from chatrixcd_threads.console.plain import Plain
 from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.console.service import Console
@@ -20,11 +21,13 @@ class Surface:
     theme: str = "default"
     mouse: bool = False
     service: Console | Plain | None = field(default=None, init=False)
+    door: Callable[[], None] = field(default_factory=lambda: lambda: None, init=False)  # pokes the attached consoles
 
     def open(self, doors: Doors, names: Callable[[], Iterable[str]]) -> Console | Plain | None:
         """The service to run, or None."""
         if self.shown == "screen":
-            self.service = Console(doors, theme=self.theme, mouse=self.mouse, names=names)
+            keys = KEYS if doors.detach is None else ATTACHED
+            self.service = Console(doors, theme=self.theme, mouse=self.mouse, keys=keys, names=names)
         elif self.shown == "plain":
             self.service = Plain(doors)
         return self.service
@@ -33,3 +36,4 @@ class Surface:
         """There is something new to show. From any thread; before there is a console it does nothing."""
         if self.service is not None:
             self.service.poke()
+        self.door()

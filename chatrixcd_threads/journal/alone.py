@@ -10,7 +10,7 @@ from chatrixcd_threads.errors import Fatal
 
 
 class StoreLock:
-    """Held as long as the process lives, however it ends; the file itself stays and means nothing."""
+    """Held as long as the process lives, however it ends. The file stays; what stands in it only names the holder."""
 
     def __init__(self, store: Path) -> None:
         store.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -19,10 +19,14 @@ class StoreLock:
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            said = os.pread(self._handle, 32, 0).decode("ascii", errors="replace").strip()
             os.close(self._handle)
+            who = f" (process {said})" if said.isdigit() else ""
             raise Fatal(
-                f"another bot already works with {store}: stop it, or give this one another matrix.store_path"
+                f"another bot already works with {store}{who}: stop it, or give this one another matrix.store_path"
             ) from error
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Lets another bot in."""

@@ -193,7 +193,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "bot.greeting_rooms": "Rooms that hear the messages at start and stop.",
     "bot.startup_message": "What is said at the start.",
     "bot.shutdown_message": "What is said at the stop.",
-    "bot.log_file": "Where the log goes.",
+    "bot.log_file": "Where the log goes. Left at this, a bot in the background logs to bot.log in its store.",
     "bot.mouse_enabled": "Whether the console takes the mouse.",
     "bot.color_enabled": "Whether the console has colours.",
     "bot.color_theme": "The colours of the console.",

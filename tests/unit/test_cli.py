@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import logging
 import re
@@ -170,12 +171,22 @@ def test_what_is_no_user_or_room_is_refused(
     assert f"option {options[0]}" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("options", [["--nonsense"], ["-c"], ["extra"]])
+@pytest.mark.parametrize("options", [["--nonsense"], ["-c"], ["extra"], ["--pid-file", "bot.pid"]])
 def test_unknown_options(options: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(options)
     assert caught.value.code == 2
     assert "usage: chatrixcd-threads" in capfd.readouterr().err
+
+
+def test_the_service_example_starts_the_program_with_options_that_exist() -> None:
+    unit = configparser.ConfigParser(interpolation=None, delimiters=("=",))
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(Path(__file__).parents[2] / "config" / "chatrixcd-threads.service.example")
+    program, _, options = unit["Service"]["ExecStart"].partition(" -m chatrixcd_threads ")
+    assert program.endswith("python")
+    assert cli.parser().parse_args(options.split()).log_only
+    assert unit["Service"]["RestartPreventExitStatus"] == str(cli.EXIT_CONFIG)
 
 
 @pytest.mark.parametrize("code", [0, 70, 78])

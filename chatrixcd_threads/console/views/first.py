@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Final
 
 from chatrixcd_threads.console.board import Board
@@ -23,7 +24,7 @@ class First(View):
 
     def draw(self, board: Board, columns: int, height: int) -> None:
         """Each part is one line; the selected one, and where there is room the others too, say all below."""
-        self._lines = tuple(lines(board))
+        self._lines = tuple(map(self._here, lines(board)))
         blocks: list[list[Row]] = []
         spare = height - len(self._lines)
         chosen = self.pane.chosen
@@ -43,6 +44,11 @@ class First(View):
             line = next((each for each in self._lines if isinstance(chosen, tuple) and each.name == chosen[0]), None)
             return line is not None and self.hands.perform(line.command)
         return super().act(command)
+
+    def _here(self, line: Line) -> Line:
+        """In an attached console the key that stops the bot only leaves."""
+        attached = self.hands.doors.detach is not None
+        return replace(line, step="leave") if attached and line.command == "quit" else line
 
 
 @functools.lru_cache(maxsize=200)
