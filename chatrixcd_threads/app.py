@@ -76,7 +76,7 @@ class App:
         self._poster = Poster(redactor)
         self._semaphore = Connection(settings.semaphore)
         inbox: queue.Queue[InboxItem] = queue.Queue(INBOX_SIZE)
-        self._matrix = MatrixService(lambda: config.now, self.journal, inbox)
+        self._matrix = MatrixService(lambda: config.now, self.journal, inbox, poke=surface.poke)
         self._follower = Follower(
             self.journal, lambda: self._semaphore.now, lambda: config.now.semaphore.poll_seconds, inbox.put
         )
@@ -186,6 +186,8 @@ class App:
             now=time.time,
             leave=self.leave,
             follow_now=self._follower.look_now,
+            devices=lambda: self._matrix.devices,
+            verify=self._matrix.verify,
         )
 
     def _health(self) -> Health:
@@ -223,6 +225,8 @@ class App:
             prefix=lambda: self._config.now.bot.command_prefix,
             log_lines=surface.ring.since,
             leave=self.leave,
+            devices=lambda: self._matrix.devices,
+            verify=self._matrix.verify,
         )
 
     def _greet(self, sentence: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from chatrixcd_threads.events import Devices
 from chatrixcd_threads.threads.service import ThreadInfo
 
 
@@ -91,6 +92,7 @@ class Board:
     launches: tuple[LaunchLine, ...]
     rooms: tuple[RoomLine, ...]
     files: tuple[FileLine, ...]
+    devices: Devices = field(default=Devices())
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +108,5 @@ class Doors:
     answers: Callable[[], tuple[tuple[str, str], ...]]  # (ticket, text) of the newest answers
     task_output: Callable[[int, int], tuple[str, ...]]  # last known lines of a task; asking for them has them fetched
     leave: Callable[[], None]  # asks the bot to stop
+    verify: Callable[[str, str, str], None] = lambda verb, what, device: None
+    """start (user, device or empty), or accept, match, mismatch, cancel (flow, empty); what came of it is on the board."""

@@ -21,6 +21,7 @@ from chatrixcd_threads.console.rows import Part, Row, Rows
 from chatrixcd_threads.console.status import Grade, is_over, summary, symbol
 from chatrixcd_threads.console.views.asked import Asked
 from chatrixcd_threads.console.views.base import View
+from chatrixcd_threads.console.views.devices import DeviceList
 from chatrixcd_threads.console.views.files import Files
 from chatrixcd_threads.console.views.first import First
 from chatrixcd_threads.console.views.help import Help
@@ -66,8 +67,9 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         *,
         mouse: Callable[[], None] = lambda: None,
         redraw: Callable[[], None] = lambda: None,
+        pictures: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.doors = doors
+        self.doors, self.pictures = doors, pictures
         self._table, self._mouse, self._redraw = table, mouse, redraw
         self.views: dict[str, View] = {
             view.name: view
@@ -79,6 +81,7 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
                 Files(self),
                 Threads(self),
                 Log(self),
+                DeviceList(self),
                 Help(self, table, names),
             )
         }
@@ -159,11 +162,14 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         else:
             name = f"chatrixcd_threads {shown(board.version)}, up {span(board.up)} "
             heading = self._heading(board)
+            tabs = self._tab_row(columns)
+            if not any(self.view.title in text for _, text in tabs.parts):
+                heading = f"{self.view.title}: {heading}" if heading else self.view.title
             left = cut(f" {state} · {heading}" if heading else f" {state}", columns - 1)
             right = name if wide(left) + wide(name) < columns else ""
             space = " " * (columns - wide(left) - wide(right))
             lines = [Row((("header", left), ("header", space), ("header", right)))]
-            lines.append(self._tab_row(columns))
+            lines.append(tabs)
         self._header.give(Rows.of(lines))
         if self._shell.header is not self._heads[rows]:
             self._shell.header = self._heads[rows]
@@ -172,14 +178,16 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         return shown(self.view.heading(board))
 
     def _tab_row(self, columns: int) -> Row:
-        """All views with their keys; the shown one in brackets. Where they do not fit, only the numbers of the others."""
-        titles = [("?" if view.name == "help" else str(n), view) for n, view in enumerate(self.views.values(), 1)]
-        roomy = sum(len(f" {key} {view.title} ") for key, view in titles) <= columns
+        """All views with their keys; the shown one in brackets. The longest form that fits, at last only the numbers."""
+        keyed = [("?" if view.name == "help" else str(n), view) for n, view in enumerate(self.views.values(), 1)]
+        forms = (_whole_tab, _short_tab, _bare_tab)
+        fitting = (form for form in forms if sum(len(form(*each, each[1] is self.view)) for each in keyed) <= columns)
+        form = next(fitting, _bare_tab)
         parts: list[Part] = []
         self._tabs, at = [], 0
-        for key, view in titles:
+        for key, view in keyed:
             here = view is self.view
-            text = f"[{key} {view.title}]" if here else f" {key} {view.title} " if roomy else f" {key} "
+            text = form(key, view, here)
             self._tabs.append((at, at + len(text), view.name))
             at += len(text)
             parts.append(("tab" if here else "header", text))
@@ -256,7 +264,7 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
                 ("body", f"The bot itself goes on. The log has the details under the code {code}."),
                 (
                     "body",
-                    "Other views still work: press 1 to 7, or esc for the first page. It is tried again by itself.",
+                    "Other views still work: press another number, or esc for the first page. It is tried again by itself.",
                 ),
             ]
             rows = [Row(((name, part),)) for name, text in said for part in fold(text, self._size[0] - 2, 4)]
@@ -447,6 +455,19 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
             lines.append(f"{mark} {shown(line)}")
             lines += [*map(shown_line, said.splitlines()), ""] if said is not None else ["waiting for the answer", ""]
         return lines or ["Nothing was asked yet. Press : and type a command, for example  status"]
+
+
+def _whole_tab(key: str, view: View, here: bool) -> str:
+    return f"[{key} {view.title}]" if here else f" {key} {view.title} "
+
+
+def _short_tab(key: str, view: View, here: bool) -> str:
+    title = view.tab or view.title
+    return f"[{key} {title}]" if here else f" {key} {title}"
+
+
+def _bare_tab(key: str, view: View, here: bool) -> str:
+    return f"[{key} {view.title}]" if here else f" {key} "
 
 
 def _boxed(pane: Pane, title: str, look: str) -> urwid.Widget:

@@ -27,7 +27,7 @@ from chatrixcd_threads.console.board import (
     RoomLine,
     TaskLine,
 )
-from chatrixcd_threads.events import InboxItem, Incoming, Kind, RoomInfo
+from chatrixcd_threads.events import Devices, InboxItem, Incoming, Kind, RoomInfo, VerifyWish
 from chatrixcd_threads.journal import inbox, launches, outbox, questions
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
@@ -57,6 +57,8 @@ class Parts:
     prefix: Callable[[], str]
     log_lines: Callable[[int], tuple[int, tuple[str, ...]]]
     leave: Callable[[], None]
+    devices: Callable[[], Devices] = Devices
+    verify: Callable[[VerifyWish], None] = lambda wish: None
 
 
 class Office:
@@ -79,6 +81,7 @@ class Office:
             answers=self.answers,
             task_output=self.task_output,
             leave=self._parts.leave,
+            verify=self.verify,
         )
 
     def board(self) -> Board:
@@ -111,6 +114,10 @@ class Office:
         """What the bot said to the operator: (ticket, text), oldest first."""
         rows = outbox.said_in(self._parts.journal.read(), OPERATOR_ROOM)
         return tuple((slot.removeprefix("answer:"), _plain(content)) for slot, content in rows)
+
+    def verify(self, verb: str, what: str, device: str) -> None:
+        """Hands over what the operator wants of a verification."""
+        self._parts.verify(VerifyWish(verb, what, device))
 
     def task_output(self, project_id: int, task_id: int) -> tuple[str, ...]:
         """The lines as last read; asking has them read again, at most once a second."""
@@ -178,6 +185,7 @@ class Office:
                 FileLine(name, file.version.since, file.error.sentence if file.error else "", file.held is not None)
                 for name, file in self._parts.files().items()
             ),
+            devices=self._parts.devices(),
         )
 
 

@@ -130,7 +130,14 @@ class Console(Service):
         if screen is None:
             output = Output(_SCREEN, self._stop, self._beat)
             screen = Screen(output)
-        frame = Frame(self._doors, self._table, self._names, mouse=self._switch_mouse, redraw=screen.clear)
+        frame = Frame(
+            self._doors,
+            self._table,
+            self._names,
+            mouse=self._switch_mouse,
+            redraw=screen.clear,
+            pictures=lambda: getattr(getattr(screen, "modes", None), "grapheme_clustering", None) is True,
+        )
         loop = urwid.MainLoop(frame, self._palette, screen=screen, handle_mouse=self._mouse)
         self._loop, self._frame = loop, frame
         self._armed = False

@@ -18,6 +18,9 @@ class Hands(Protocol):
 
     doors: Doors
 
+    def pictures(self) -> bool:
+        """Whether the terminal counts the columns of emoji as urwid does."""
+
     def type(self, line: str) -> None:
         """Hands a command to the bot; the answer opens in a window."""
 
@@ -42,6 +45,7 @@ class View:
 
     name = ""
     title = ""
+    tab = ""  # the title where there is little room; without one the title itself
 
     def __init__(self, hands: Hands) -> None:
         self.hands = hands

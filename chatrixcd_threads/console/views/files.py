@@ -14,6 +14,7 @@ class Files(View):
 
     name = "files"
     title = "Settings"
+    tab = "Files"
     _files: tuple[FileLine, ...] = ()
 
     def draw(self, board: Board, columns: int, height: int) -> None:

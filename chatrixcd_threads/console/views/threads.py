@@ -18,6 +18,7 @@ class Threads(View):
 
     name = "threads"
     title = "Threads"
+    tab = "Thread"
 
     def draw(self, board: Board, columns: int, height: int) -> None:
         rows = [
