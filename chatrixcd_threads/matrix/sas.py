@@ -273,7 +273,7 @@ class Dialogue:
         return []
 
     def _on_cancel(self, cancel: Cancel, _: dict[str, Any]) -> list[Message]:
-        said = (cancel.reason or cancel.code)[:LONGEST_REASON]
+        said = (cancel.reason or cancel.code)[:LONGEST_REASON].encode("utf-8", "replace").decode()
         self.stage, self.note = Stage.ENDED, f"the other side ended it: {said}" if said else "the other side ended it"
         return []
 

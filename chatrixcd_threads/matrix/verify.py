@@ -40,6 +40,7 @@ MOST_WAITING: Final = 200  # events that nobody has looked at yet
 MOST_REMEMBERED: Final = 500
 REFUSAL_SECONDS: Final = 60.0  # between two refusals of one person in rooms, where each one costs a message
 TRIES: Final = 3
+LONGEST_NAME: Final = 255
 REQUEST: Final = "m.key.verification.request"
 _ANSWERED: Final = ("ready", "accept", "key", "mac")  # of dialogues that are not known here any more
 
@@ -246,7 +247,7 @@ class Verifier:
             return
         if word.kind == "ready" and dialogue.stage is Stage.ASKING:
             device = word.content.get("from_device")
-            if flow.room_id and isinstance(device, str):
+            if flow.room_id and _usable(device):
                 await self._replace(word.sender, device, but=flow)
                 dialogue.theirs = Party(word.sender, device)
             if not await self._learn(flow):
@@ -258,8 +259,10 @@ class Verifier:
     async def _open(self, word: Word) -> None:
         try:
             opening = msgspec.convert(word.content, Opening)
-        except msgspec.ValidationError:
+        except ValueError:  # msgspec's own, and half a surrogate pair
             return  # it does not even say whom to answer
+        if not _usable(opening.from_device):
+            return
         device, now = opening.from_device, self._clock()
         at = now if word.kind == "start" else word.at if word.room_id else (opening.timestamp or 0) / 1000
         if not now - OLDEST < at < now + NEWEST:
@@ -496,8 +499,9 @@ def _source(event: Any) -> dict[str, Any]:
     return source if isinstance(source, dict) else {}
 
 
-def _usable(txn: object) -> TypeGuard[str]:
-    return isinstance(txn, str) and 0 < len(txn) <= 255
+def _usable(name: object) -> TypeGuard[str]:
+    """Whether this can be the name of a transaction or a device; half a surrogate pair can be sent to nobody."""
+    return isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and not any("\ud800" <= c <= "\udfff" for c in name)
 
 
 def _invitation(mine: str, theirs: str) -> dict[str, Any]:
