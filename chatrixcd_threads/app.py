@@ -86,8 +86,13 @@ class App:
             self._told,
             lambda: Pace(**msgspec.structs.asdict(config.now.bot.reload)),
         )
+
+        def answered() -> None:
+            self._matrix.wake_sender()
+            surface.poke()  # the answer may be the operator's
+
         notices = Notices(self._tools, self._poster, self._matrix.wake_sender, self._reconnect)
-        desk = Desk(self._tools, self._poster, self._matrix.wake_sender)
+        desk = Desk(self._tools, self._poster, answered)
         reporter = Reporter(self._tools, self._poster, self._matrix.wake_sender)
         self._lanes = Lanes(
             settings.bot.workers,
