@@ -17,7 +17,7 @@ from chatrixcd_threads.commands.desk import Desk
 from chatrixcd_threads.commands.post import Poster
 from chatrixcd_threads.commands.registry import commands
 from chatrixcd_threads.commands.reports import Reporter
-from chatrixcd_threads.events import Incoming, Kind, RoomInfo, RoomOutcome, TaskSeen
+from chatrixcd_threads.events import Devices, Incoming, Kind, RoomInfo, RoomOutcome, TaskSeen, VerifyWish
 from chatrixcd_threads.journal import inbox, launches, outbox
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.journal.launches import Follow
@@ -141,6 +141,8 @@ class Bench:
         self.rooms = (RoomInfo(ROOM, "Ops <b>", True, 3), RoomInfo("!two:x", "Two", False, 2))
         self.asked_rooms: list[tuple[str, str]] = []
         self.room_outcome = RoomOutcome("!new:x")
+        self.devices = Devices()
+        self.wishes: list[VerifyWish] = []
         self.settings = Settings(
             bot=BotSettings(admin_users=(PERSON,), greetings_enabled=False),
             semaphore=SemaphoreSettings(url="https://s.example.org/", api_token=SECRET),
@@ -180,6 +182,8 @@ class Bench:
             now=lambda: self.now,
             leave=self._leave,
             follow_now=self._look,
+            devices=lambda: self.devices,
+            verify=self.wishes.append,
         )
 
     def _leave(self) -> None:
