@@ -13,6 +13,7 @@ from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.client import GuardedClient
 
 MOST: Final = 1_000  # devices that are shown
+LONGEST_NAME: Final = 100
 _KEY: Final = "device:"  # of the journal's meta rows: device:<user> <device> -> first seen
 
 
@@ -45,7 +46,7 @@ class DeviceBook:
         gone: list[tuple[str]] = []
         now = self._clock()
         for user in users:
-            here = {each.id for each in self._client.device_store.active_user_devices(user)}
+            here = {each.id for each in self._client.device_store.active_user_devices(user) if each.id.isprintable()}
             before = self._since.get(user, {})
             fresh += [(_row(user, device), str(now)) for device in here - before.keys()]
             gone += [(_row(user, device),) for device in before.keys() - here]
@@ -71,7 +72,7 @@ class DeviceBook:
         return DeviceInfo(
             user,
             device.id,
-            device.display_name or "",
+            str(device.display_name or "")[:LONGEST_NAME],
             device.ed25519,
             self._trust(device),
             since,

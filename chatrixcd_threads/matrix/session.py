@@ -53,7 +53,7 @@ class Session:
         self.sender = Sender(client, journal, clock)
         self._syncer = Syncer(client, journal, lambda: settings().bot.command_prefix)
         self._invites = Invites(client, journal, lambda user: Access(settings().bot).may_invite(user))
-        self.verifier = Verifier(client, journal, lambda user: Access(settings().bot).is_admin(user), show_devices)
+        self.verifier = Verifier(client, journal, lambda user: user in settings().bot.admin_users, show_devices)
         self._known = asyncio.Event()  # the rooms are known: sending may begin
         self._superseded = asyncio.Event()  # another login is to take over
         self._room_tasks: set[asyncio.Task[None]] = set()

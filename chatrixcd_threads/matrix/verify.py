@@ -33,12 +33,16 @@ log = logging.getLogger("chatrixcd.verify")
 
 SECONDS: Final = 600.0  # from the request to its end, as the specification says
 KEPT_SECONDS: Final = 120.0  # how long an ended one is still shown
+MOST_KEPT: Final = 3
 OLDEST, NEWEST = 600.0, 300.0  # a request from further back, or from further ahead, is not looked at
 MOST: Final = 8  # running ones, those with admins not counted
+MOST_EVER: Final = 24
 MOST_OF_ONE: Final = 2
 MOST_WAITING: Final = 200  # events that nobody has looked at yet
 MOST_REMEMBERED: Final = 500
-REFUSAL_SECONDS: Final = 60.0  # between two refusals of one person in rooms, where each one costs a message
+QUIET_SECONDS: Final = (
+    60.0  # between two lines of log about one person, and refusals in rooms, where each costs a message
+)
 TRIES: Final = 3
 LONGEST_NAME: Final = 255
 REQUEST: Final = "m.key.verification.request"
@@ -75,6 +79,7 @@ class Flow:
     began_here: bool
     ends_at: float
     opening: Word | None = None  # a start without a request, until somebody accepts it
+    wanted: bool = False  # somebody here has begun or accepted it
     name: str = field(default_factory=lambda: secrets.token_hex(3))
 
     @property
@@ -97,21 +102,25 @@ class Verifier:
         self._client, self._is_admin, self._publish, self._clock = client, is_admin, publish, clock
         self._book = DeviceBook(client, journal, is_admin, clock)
         self._known = self._book.known()
-        self._due: asyncio.Queue[Word | VerifyWish] = asyncio.Queue(MOST_WAITING)
+        self._due: asyncio.Queue[Word | VerifyWish] = asyncio.Queue()
         self._flows: dict[tuple[str, str], Flow] = {}  # (user, transaction) -> running, or ended and still shown
         self._ended: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._refused: OrderedDict[str, float] = OrderedDict()  # who was refused something in a room, and when
+        self._announced: OrderedDict[str, float] = OrderedDict()  # whose request was logged, and when
 
     # --- from the sync loop and from people ---------------------------------------------------------------------------
 
     def look(self, response: SyncResponse) -> None:
         """Takes the verification events out of a sync. What does not fit is left out: the other side asks again."""
         for word in words(response, self._client.user_id):
-            self._put(word)
+            if self._due.qsize() >= MOST_WAITING:
+                log.debug("too many verification events at once; one is left out")
+            else:
+                self._due.put_nowait(word)
 
     def wish(self, wish: VerifyWish) -> None:
         """Something that a person here wants."""
-        self._put(wish)
+        self._due.put_nowait(wish)
 
     def devices_told(self, users: Iterable[str]) -> None:
         """The homeserver has told the devices of these people."""
@@ -122,12 +131,6 @@ class Verifier:
         """Publishes anew: devices, or who is in which room, may have changed."""
         self._known = self._book.known()
         self._show()
-
-    def _put(self, item: Word | VerifyWish) -> None:
-        if self._due.full():
-            log.debug("too many verification events at once; one is left out")
-        else:
-            self._due.put_nowait(item)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -153,7 +156,7 @@ class Verifier:
             if flow.ends_at > now:
                 continue
             if flow.dialogue.over:
-                del self._flows[key]
+                self._flows.pop(key, None)
             else:
                 await self._say(flow, flow.dialogue.cancel("m.timeout", "it took too long"))
         self._show()
@@ -194,28 +197,28 @@ class Verifier:
 
     async def _ask(self, user_id: str, device_id: str) -> None:
         """A request to one device, or in a room to all devices of a person: the first that answers is it."""
-        room_id = "" if device_id else self._room_with(user_id)
-        if not device_id and not room_id:
-            log.warning("%s cannot be asked for verification: there is no room with that person", user_id)
-            return
         await self._replace(user_id, device_id)
         mine, theirs, txn = self._me(), Party(user_id, device_id), uuid.uuid4().hex
         content: dict[str, Any] = {"from_device": mine.device_id, "methods": [METHOD]}
-        if device_id:
-            frame: dict[str, Any] = {"transaction_id": txn}
-            opening = [("request", content | frame | {"timestamp": int(self._clock() * 1000)})]
-        else:
+        room_id = "" if device_id else self._room_with(user_id)
+        problem = "" if device_id or room_id else "there is no room with that person"
+        frame: dict[str, Any] = {"transaction_id": txn}
+        if room_id:
             try:
                 txn = await self._in_room(room_id, "m.room.message", content | _invitation(mine.user_id, user_id), txn)
+                frame = _relation(txn)
             except (Retry, *CRYPTO_TROUBLE, *TROUBLE) as error:
-                log.warning("%s cannot be asked for verification: %s", user_id, str(error) or type(error).__name__)
-                return
-            frame, opening = _relation(txn), []
+                problem = f"the homeserver did not take the request: {str(error) or type(error).__name__}"
         flow = self._flow(Dialogue(mine, theirs, txn, frame, asked=False), room_id, began_here=True)
         self._flows[user_id, txn] = flow
-        await self._say(flow, opening)
+        if problem:
+            flow.dialogue.cancel("m.user", problem)
+            self._settle(flow)
+        elif device_id:
+            await self._say(flow, [("request", content | frame | {"timestamp": int(self._clock() * 1000)})])
 
     async def _accept(self, flow: Flow) -> None:
+        flow.wanted = True
         if not await self._learn(flow):
             return
         opening, flow.opening = flow.opening, None
@@ -229,14 +232,13 @@ class Verifier:
         if flow is not None:
             if flow.room_id == word.room_id and word.kind != "request":
                 await self._continue(flow, word)
+        elif (word.sender, word.txn) in self._ended:
+            return
         elif word.kind == "request" or (word.kind == "start" and not word.room_id):
             await self._open(word)
-        elif word.kind in _ANSWERED and not word.room_id and await self._is_owed_a_word(word):
+        elif word.kind in _ANSWERED and not word.room_id and await self._is_known(word.sender):
+            # That person waits for a verification of which nobody here knows, since a restart for example.
             await self._refuse(word, "*", "m.unknown_transaction", "this verification is not known here any more")
-
-    async def _is_owed_a_word(self, word: Word) -> bool:
-        """Whether that person waits for a verification of which nobody here knows, since a restart for example."""
-        return (word.sender, word.txn) not in self._ended and await self._is_known(word.sender)
 
     async def _continue(self, flow: Flow, word: Word) -> None:
         dialogue = flow.dialogue
@@ -253,8 +255,6 @@ class Verifier:
             if not await self._learn(flow):
                 return
         await self._say(flow, dialogue.hear(word.kind, word.content))
-        if dialogue.stage is Stage.DONE:
-            await self._remember(flow)
 
     async def _open(self, word: Word) -> None:
         try:
@@ -278,7 +278,9 @@ class Verifier:
         flow = self._flow(dialogue, word.room_id, began_here=False, since=at)
         flow.opening = word if word.kind == "start" else None
         self._flows[word.sender, word.txn] = flow
-        log.info("%s asks to verify device %.60s: it can be accepted in the console", word.sender, device)
+        if self._clock() - self._announced.get(word.sender, 0.0) >= QUIET_SECONDS:
+            log.info("%s asks to verify device %.60s: it can be accepted in the console", word.sender, device)
+            _note(self._announced, word.sender, self._clock())
 
     async def _refusal(self, word: Word, opening: Opening) -> str:
         """Why a request is not shown; empty when it is."""
@@ -290,7 +292,7 @@ class Verifier:
         if sum(flow.peer[0] == word.sender for flow in others) >= MOST_OF_ONE:
             return "two verifications with you are running already"
         strangers = sum(not self._is_admin(flow.peer[0]) for flow in others)
-        if strangers >= MOST and not self._is_admin(word.sender):
+        if (strangers >= MOST and not self._is_admin(word.sender)) or len(others) >= MOST_EVER:
             return "too many verifications are running"
         return ""
 
@@ -360,6 +362,9 @@ class Verifier:
     # --- sending ------------------------------------------------------------------------------------------------------
 
     async def _say(self, flow: Flow, messages: list[Message]) -> None:
+        """Sends what the dialogue has to say. What is proven is remembered first, whether or not the last word arrives."""
+        if flow.dialogue.stage is Stage.DONE and messages:
+            await self._remember(flow)
         try:
             for kind, content in messages:
                 if flow.room_id:
@@ -368,26 +373,35 @@ class Verifier:
                     await self._to_device(flow.peer, kind, content)
         except (Retry, *CRYPTO_TROUBLE, *TROUBLE) as error:
             await self._failed(flow, error)
-        if flow.dialogue.over and (key := (flow.peer[0], flow.dialogue.txn)) not in self._ended:
-            self._settle(key, flow)
+        self._settle(flow)
 
     async def _failed(self, flow: Flow, error: BaseException) -> None:
         reason = str(error) or type(error).__name__
         log.warning("verification with %s (%s) cannot go on: %s", *flow.peer, reason)
         flow.dialogue.cancel("m.user", f"the homeserver did not take part: {reason}")
+        self._settle(flow)
 
-    def _settle(self, key: tuple[str, str], flow: Flow) -> None:
-        flow.ends_at = self._clock() + KEPT_SECONDS
+    def _settle(self, flow: Flow) -> None:
+        """What is over is shown for a while, with few others; what nobody here wanted is not."""
+        key = (flow.peer[0], flow.dialogue.txn)
+        if not flow.dialogue.over or key in self._ended:
+            return
         _note(self._ended, key, None)
+        flow.ends_at = self._clock() + KEPT_SECONDS
+        if not flow.wanted:
+            del self._flows[key]
+        for old in [name for name, each in self._flows.items() if each.dialogue.over][:-MOST_KEPT]:
+            del self._flows[old]
+        level = logging.INFO if flow.wanted else logging.DEBUG
         if flow.dialogue.note:
-            log.info("verification with %s (%s) has ended: %s", *flow.peer, flow.dialogue.note)
+            log.log(level, "verification with %s (%s) has ended: %s", *flow.peer, flow.dialogue.note)
 
     async def _refuse(self, word: Word, device_id: str, code: str, reason: str) -> None:
         content = {"code": code, "reason": reason}
         try:
             if not word.room_id:
                 await self._to_device((word.sender, device_id), "cancel", content | {"transaction_id": word.txn})
-            elif self._clock() - self._refused.get(word.sender, 0.0) >= REFUSAL_SECONDS:
+            elif self._clock() - self._refused.get(word.sender, 0.0) >= QUIET_SECONDS:
                 _note(self._refused, word.sender, self._clock())
                 await self._in_room(word.room_id, PREFIX + "cancel", content | _relation(word.txn), uuid.uuid4().hex)
         except (Retry, *CRYPTO_TROUBLE, *TROUBLE) as error:
@@ -425,7 +439,8 @@ class Verifier:
 
     def _flow(self, dialogue: Dialogue, room_id: str, *, began_here: bool, since: float | None = None) -> Flow:
         now = self._clock()
-        return Flow(dialogue, room_id, began_here, min(now, now if since is None else since) + SECONDS)
+        ends_at = min(now, now if since is None else since) + SECONDS
+        return Flow(dialogue, room_id, began_here, ends_at, wanted=began_here)
 
     def _running(self) -> list[Flow]:
         return [flow for flow in self._flows.values() if not flow.dialogue.over]

@@ -342,6 +342,28 @@ def test_a_start_without_a_request_waits_for_a_person_too(bot: Bot) -> None:
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("last", ["bot", "peer"])
+def test_the_last_word_need_not_arrive(bot: Bot, last: str) -> None:
+    peer = bot.house.person(ANN, "PHONE", signed=True)
+
+    async def story() -> None:
+        await bot.live()
+        await to_compare(bot, peer)
+        if last == "bot":
+            await bot.hears(ANN, peer.match())
+            await bot.wishes("match")
+        else:
+            await bot.wishes("match")
+            await bot.hears(ANN, peer.match())
+        assert bot.stages == ["done"]
+        count = len(bot.house.signatures)
+        await bot.hears(ANN, ("done", dict(peer.frame)))
+        assert len(bot.house.signatures) == count  # done once
+
+    asyncio.run(story())
+    assert bot.trusted(ANN, "PHONE")
+
+
 def test_not_the_same_verifies_nobody(bot: Bot) -> None:
     peer = bot.house.person(ANN, "PHONE")
 
@@ -460,6 +482,7 @@ def test_strangers_are_cancelled_and_not_shown(bot: Bot) -> None:
         assert bot.stages == []
         sent = bot.sent()
         assert [(kind, content["code"]) for kind, content in sent] == [("cancel", "m.user")] * 50
+        peers[0].by_message("again")
         await bot.hears(EVE, peers[0].start())
         assert [kind for kind, _ in bot.sent()] == ["cancel"]
         await bot.hears(EVE, *[("key", {"key": "x", "transaction_id": "never"})])
@@ -523,6 +546,10 @@ def test_one_verification_for_each_device(bot: Bot) -> None:
         await bot.talks(first)
         assert first.cancelled == "m.user"
         assert bot.stages == ["asked", "ended"]
+        for number in range(20):  # again and again: what nobody here has accepted leaves nothing behind
+            second.by_message(f"again{number}")
+            await bot.hears(ANN, second.request(bot.now))
+        assert bot.stages == ["asked", "ended"]
         await bot.wishes("match", shown)  # meant for the one that was on the screen
         assert bot.stages == ["asked", "ended"]
 
@@ -570,9 +597,14 @@ def test_a_homeserver_that_is_away_ends_one_verification_and_nothing_else(bot: B
         assert bot.stages == ["ended"]
         await bot.wishes("start", ANN, "PHONE")
         assert bot.stages == ["ended", "ended"]
+        await bot.wishes("start", EVE)
+        assert "no room with that person" in bot.flow.note
+        bot.room(ANN)
+        await bot.wishes("start", ANN)
+        assert "did not take the request" in bot.flow.note
         bot.house.down = False
         await bot.wishes("start", ANN, "PHONE")
-        assert bot.stages[0] == "asking"
+        assert bot.stages == ["asking", "ended", "ended", "ended"]  # a few are kept
 
     asyncio.run(story())
 
