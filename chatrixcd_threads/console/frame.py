@@ -162,14 +162,11 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         else:
             name = f"chatrixcd_threads {shown(board.version)}, up {span(board.up)} "
             heading = self._heading(board)
-            tabs = self._tab_row(columns)
-            if not any(self.view.title in text for _, text in tabs.parts):
-                heading = f"{self.view.title}: {heading}" if heading else self.view.title
             left = cut(f" {state} · {heading}" if heading else f" {state}", columns - 1)
             right = name if wide(left) + wide(name) < columns else ""
             space = " " * (columns - wide(left) - wide(right))
             lines = [Row((("header", left), ("header", space), ("header", right)))]
-            lines.append(tabs)
+            lines.append(self._tab_row(columns))
         self._header.give(Rows.of(lines))
         if self._shell.header is not self._heads[rows]:
             self._shell.header = self._heads[rows]
@@ -462,8 +459,7 @@ def _whole_tab(key: str, view: View, here: bool) -> str:
 
 
 def _short_tab(key: str, view: View, here: bool) -> str:
-    title = view.tab or view.title
-    return f"[{key} {title}]" if here else f" {key} {title}"
+    return f"[{key} {view.title}]" if here else f" {key} {view.title if view.tab is None else view.tab}".rstrip()
 
 
 def _bare_tab(key: str, view: View, here: bool) -> str:

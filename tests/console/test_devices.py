@@ -106,7 +106,8 @@ def test_the_first_page_says_what_waits_for_a_person() -> None:
 
 def test_the_tabs_fit_in_80_columns_with_one_more_view() -> None:
     desk = Desk()
-    row = desk.press()[1].rstrip()
-    for name in ("1 First", "5 Files", "6 Thread", "[8 Device]", "? Help"):
-        assert name in row
-    assert len(row) + len(" 9 Audit") <= 80
+    for key, title in (("1", "First page"), ("5", "Settings"), ("6", "Threads"), ("8", "Devices"), ("?", "Help")):
+        row = desk.press(key)[1].rstrip()
+        assert f"[{key} {title}]" in row
+        assert all(f" {number} " in row or f"[{number} " in row for number in range(1, 9))
+        assert len(row) + len(" 9 Audit") <= 80

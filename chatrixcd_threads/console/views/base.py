@@ -45,7 +45,7 @@ class View:
 
     name = ""
     title = ""
-    tab = ""  # the title where there is little room; without one the title itself
+    tab: str | None = None  # the title where there is little room; None: it is short enough
 
     def __init__(self, hands: Hands) -> None:
         self.hands = hands
