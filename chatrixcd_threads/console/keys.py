@@ -97,7 +97,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key(("y",), "same", "devices", "same", "the emoji are the same on both sides (the console asks first)"),
     Key(("n",), "not the same", "devices", "not", "they are not the same (the console asks first)"),
     Key(("x",), "cancel", "devices", "cancel", "end the verification (the console asks first)"),
-    Key(("enter",), "open", "devices", "details", "everything about the device"),
+    Key(("enter",), "open", "devices", "details", "everything about the device or the verification"),
     Key(
         ("r",),
         "ask in a room",

@@ -425,6 +425,8 @@ class Verifier:
 
         async def once() -> Retry | None:
             nonlocal event_id
+            if room_id not in self._client.rooms:
+                return Retry("I am not in that room any more")
             await self._client.ready_to_encrypt(room_id)
             answer = await self._client.room_send(room_id, kind, content, txn, ignore_unverified_devices=True)
             if isinstance(answer, RoomSendResponse):

@@ -21,7 +21,15 @@ NAMES = ("help", "logs", "projects", "run", "rooms", "reload", "status", "stop",
 NASTY = "<b>prod</b>\x1b[31m\x1b]0;owned\x07\r\n\x9b2J\x0e\u202edeploy"
 WIDE = "配備 テスト 👩‍💻 🇫🇷 ⚠️ é"
 
-EMOJI = tuple(zip("🐶🍓🎧🚀🔑☁🎅", ("Dog", "Strawberry", "Headphones", "Rocket", "Key", "Cloud", "Santa"), strict=True))
+EMOJI = (
+    ("🐶", "Dog"),
+    ("🍓", "Strawberry"),
+    ("🎧", "Headphones"),
+    ("🚀", "Rocket"),
+    ("🔑", "Key"),
+    ("☁️", "Cloud"),
+    ("🎅", "Santa"),
+)
 KEY = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"
 
 

@@ -71,6 +71,16 @@ def test_same_and_not_the_same_are_asked_with_what_is_compared() -> None:
     assert desk.feed.verified[1:] == [("mismatch", "a1b2c3", ""), ("cancel", "a1b2c3", "")]
 
 
+def test_a_window_shows_a_verification_as_it_is_now() -> None:
+    desk = Desk(verification(Stage.ASKED))
+    assert "PHONE): asks" in "\n".join(desk.press("home", "enter"))
+    desk.feed.now = dataclasses.replace(calm(), devices=devices(verification(Stage.COMPARE)))
+    desk.frame.refresh()
+    text = "\n".join(desk.press("esc", "enter"))
+    assert "🐶 Dog" in text
+    assert "1234 5678 9012" in text
+
+
 def test_a_question_is_about_the_verification_that_was_shown() -> None:
     """Another one may take its place while the operator reads."""
     desk = Desk(verification(Stage.COMPARE))

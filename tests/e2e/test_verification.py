@@ -92,7 +92,7 @@ class Side:
 def flow_named(stage: Stage, regex: str) -> str:
     """The operator looks until there is a verification like this that was not looked at before, and reads its name."""
     known = "|".join(_named) or "-"
-    for _ in range(40):
+    for _ in range(60):
         stage.bot.type("verify")
         try:
             found = stage.bot.wait_log(rf"^• (?!{known})(\w{{6}}) {regex}", timeout=0.5)

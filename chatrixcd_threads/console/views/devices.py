@@ -67,6 +67,8 @@ class DeviceList(View):
         match command:
             case "open" if device is not None:
                 self.hands.tell(f"Device {device.device_id}", lambda: _explain(device))
+            case "open" if flow is not None:
+                self.hands.tell("Verification", lambda: self._told(flow))
             case "start" if flow is not None and flow.stage in (Stage.ASKED, Stage.READY):
                 self._ask(f"Go on with the verification of {_named(flow)}?", "accept", flow.flow)
             case "start" | "ask in a room" if device is not None:
@@ -83,7 +85,7 @@ class DeviceList(View):
             case "cancel" if flow is not None:
                 self._ask(f"End the verification of {_named(flow)}?", "cancel", flow.flow)
             case "open" | "start" | "ask in a room" | "same" | "not the same" | "cancel":
-                self.hands.notice("Choose a device to be verified, or a verification at the top.")
+                self.hands.notice("Choose a device to be verified, or a verification in which this can be done now.")
             case _:
                 return super().act(command)
         return True
@@ -93,6 +95,21 @@ class DeviceList(View):
         running = sum(each.stage not in _OVER for each in board.devices.running)
         going = f", {many(running, 'verification')}" if running else ""
         return f"{many(len(board.devices.known), 'device')}, {verified} verified{going}"
+
+    def _told(self, flow: Verification) -> list[str]:
+        """As it is now, or as it was when it was last seen."""
+        flow = next((each for each in self._devices.running if each.flow == flow.flow), flow)
+        pictures = self.hands.pictures()
+        emoji = [f"{symbol if pictures else '-'} {name}" for symbol, name in flow.emoji]
+        word, what = _STAGES[flow.stage][1:]
+        said = [f"{_named(flow)}: {word}", shown(flow.note) or what, ""]
+        return [
+            *said,
+            *emoji,
+            _numbers(flow),
+            "",
+            "Compare with what its owner tells you, by another way than a message.",
+        ]
 
     def _ask(self, question: str, verb: str, what: str, device: str = "") -> None:
         self.hands.ask(question, lambda: self.hands.doors.verify(verb, what, device))

@@ -326,6 +326,25 @@ def test_in_a_room(bot: Bot, bot_asks: bool) -> None:
     assert bot.trusted(ANN, "PHONE")
 
 
+def test_a_room_that_the_bot_has_left_meanwhile(bot: Bot) -> None:
+    peer = bot.house.person(ANN, "PHONE")
+
+    async def story() -> None:
+        verifier = await bot.live()
+        room = bot.room(ANN)
+        peer.in_room("$e0")
+        request = {"msgtype": verify.REQUEST, "to": BOT, "from_device": "PHONE", "methods": ["m.sas.v1"]}
+        await bot.hears(ANN, ("m.room.message", request), room=room)
+        del bot.client.rooms[room]
+        await bot.wishes("accept")
+        assert "not in that room" in bot.flow.note
+        bot.now += verify.SECONDS + 1
+        await verifier.expire()
+
+    asyncio.run(story())
+    assert bot.stages == []
+
+
 def test_a_start_without_a_request_waits_for_a_person_too(bot: Bot) -> None:
     peer = bot.house.person(ANN, "PHONE")
 
