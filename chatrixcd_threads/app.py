@@ -86,7 +86,7 @@ class App:
         self._clean = redactor.clean
         self._semaphore = Connection(settings.semaphore)
         inbox: queue.Queue[InboxItem] = queue.Queue(INBOX_SIZE)
-        self._matrix = MatrixService(lambda: config.now, self.journal, inbox)
+        self._matrix = MatrixService(lambda: config.now, self.journal, inbox, poke=surface.poke)
         self._follower = Follower(
             self.journal, lambda: self._semaphore.now, lambda: config.now.semaphore.poll_seconds, inbox.put
         )
@@ -96,8 +96,13 @@ class App:
             self._told,
             lambda: Pace(**msgspec.structs.asdict(config.now.bot.reload)),
         )
+
+        def answered() -> None:
+            self._matrix.wake_sender()
+            surface.poke()  # the answer may be the operator's
+
         notices = Notices(self._tools, self._poster, self._matrix.wake_sender, self._reconnect)
-        desk = Desk(self._tools, self._poster, self._matrix.wake_sender)
+        desk = Desk(self._tools, self._poster, answered)
         reporter = Reporter(self._tools, self._poster, self._matrix.wake_sender)
         self._lanes = Lanes(
             settings.bot.workers,
@@ -234,6 +239,8 @@ class App:
             life=self._life,
             leave=self.leave,
             follow_now=self._follower.look_now,
+            devices=lambda: self._matrix.devices,
+            verify=self._matrix.verify,
         )
 
     def _health(self) -> Health:
@@ -277,6 +284,8 @@ class App:
             clean=self._clean,
             hints_waiting=lambda: self._watch.hints_waiting,
             lag=lambda: Lag(*self._matrix.lag),
+            devices=lambda: self._matrix.devices,
+            verify=self._matrix.verify,
         )
 
     def _greet(self, sentence: str) -> None:

@@ -110,3 +110,66 @@ class RoomOutcome:
 
     room_id: str
     problem: str = ""
+
+
+class Stage(StrEnum):
+    """How far a verification is."""
+
+    ASKED = "asked"  # the other side wants it; somebody here has to accept
+    ASKING = "asking"  # we want it; the other side has to accept
+    READY = "ready"  # both want it; one of them has to start
+    STARTED = "started"  # keys are being exchanged
+    COMPARE = "compare"  # both sides show emoji and numbers
+    MATCHED = "matched"  # here somebody said that they are the same; the other side's word is awaited
+    DONE = "done"
+    ENDED = "ended"  # cancelled, refused, failed or too late
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """A verification that runs, or that ended a short while ago. `flow` names it here, and never another one."""
+
+    flow: str
+    user_id: str
+    device_id: str  # empty until somebody's device has accepted
+    stage: Stage
+    began_here: bool
+    ends_at: float  # seconds since the epoch
+    emoji: tuple[tuple[str, str], ...] = ()  # symbol and name
+    decimals: tuple[int, ...] = ()
+    note: str = ""  # how it ended
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """A device of somebody in the bot's rooms. `trust` is verified, signed (by its owner), unsigned or blocked."""
+
+    user_id: str
+    device_id: str
+    name: str
+    fingerprint: str
+    trust: str
+    since: float  # when the bot saw it first, seconds since the epoch
+    admin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """The bot's own device, the others it knows (admins first, then the newest), and verifications."""
+
+    user_id: str = ""
+    device_id: str = ""
+    fingerprint: str = ""
+    cross_signed: bool = False
+    known: tuple[DeviceInfo, ...] = ()
+    running: tuple[Verification, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyWish:
+    """What a person here wants of a verification. `start`: `what` is a user and `device` one of theirs, or empty to ask
+    in a room; accept, match, mismatch, cancel: `what` is the flow."""
+
+    verb: str
+    what: str
+    device: str = ""

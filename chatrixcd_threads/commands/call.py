@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from chatrixcd_threads.events import RoomInfo, RoomOutcome
+from chatrixcd_threads.events import Devices, RoomInfo, RoomOutcome, VerifyWish
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.policy.access import Access
 from chatrixcd_threads.semaphore.client import Semaphore
@@ -61,6 +61,10 @@ class Tools:
     """Stops the bot once what it owes has been sent."""
     follow_now: Callable[[], None]
     """Wakes the follower: there is a new task to look at."""
+    devices: Callable[[], Devices] = Devices
+    """Devices and verifications, as of the last change."""
+    verify: Callable[[VerifyWish], None] = lambda wish: None
+    """Hands over what somebody wants of a verification; what came of it is seen in `devices`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from chatrixcd_threads.events import Devices
 from chatrixcd_threads.threads.service import ThreadInfo
 
 # Metadata of a door that belongs to the console's own process; all others also go over the socket (`door/`), by their types.
@@ -176,6 +177,7 @@ class Board:
     depths: tuple[Depth, ...] = ()
     lanes: tuple[LaneLine, ...] = ()
     lag: Lag = field(default=Lag(0.0, 0.0, 0))
+    devices: Devices = field(default=Devices())
 
 
 def _unseen(name: str) -> FileView:
@@ -204,3 +206,5 @@ class Doors:
     stack_of: Callable[[str], tuple[str, ...]] = lambda name: ()  # what a thread is doing, by its name
     detach: Callable[[], None] | None = field(default=None, metadata=LOCAL)  # attached: leaves the console alone
     trouble: Callable[[], str] = field(default=lambda: "", metadata=LOCAL)  # attached: why the bot is not there
+    verify: Callable[[str, str, str], None] = lambda verb, what, device: None
+    """start (user, device or empty), or accept, match, mismatch, cancel (flow, empty); what came of it is on the board."""

@@ -21,6 +21,7 @@ from chatrixcd_threads.console.rows import Part, Row, Rows
 from chatrixcd_threads.console.status import Grade, is_over, summary, symbol
 from chatrixcd_threads.console.views.asked import Asked
 from chatrixcd_threads.console.views.base import View
+from chatrixcd_threads.console.views.devices import DeviceList
 from chatrixcd_threads.console.views.files import Files
 from chatrixcd_threads.console.views.first import First
 from chatrixcd_threads.console.views.help import Help
@@ -71,8 +72,9 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         redraw: Callable[[], None] = lambda: None,
         copy: Callable[[str], None] = lambda text: None,
         edit: Callable[[str, Callable[[str], None]], None] = lambda path, done: done(NO_TERMINAL),
+        pictures: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.doors = doors
+        self.doors, self.pictures = doors, pictures
         self._table, self._mouse, self._redraw = table, mouse, redraw
         self._copy, self._edit = copy, edit
         self.views: dict[str, View] = {
@@ -85,6 +87,7 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
                 Files(self),
                 Threads(self),
                 Log(self),
+                DeviceList(self),
                 Help(self, table, names),
             )
         }
@@ -191,14 +194,16 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         return shown(self.view.heading(board))
 
     def _tab_row(self, columns: int) -> Row:
-        """All views with their keys; the shown one in brackets. Where they do not fit, only the numbers of the others."""
-        titles = [("?" if view.name == "help" else str(n), view) for n, view in enumerate(self.views.values(), 1)]
-        roomy = sum(len(f" {key} {view.title} ") for key, view in titles) <= columns
+        """All views with their keys; the shown one in brackets. The longest form that fits, at last only the numbers."""
+        keyed = [("?" if view.name == "help" else str(n), view) for n, view in enumerate(self.views.values(), 1)]
+        forms = (_whole_tab, _short_tab, _bare_tab)
+        fitting = (form for form in forms if sum(len(form(*each, each[1] is self.view)) for each in keyed) <= columns)
+        form = next(fitting, _bare_tab)
         parts: list[Part] = []
         self._tabs, at = [], 0
-        for key, view in titles:
+        for key, view in keyed:
             here = view is self.view
-            text = f"[{key} {view.title}]" if here else f" {key} {view.title} " if roomy else f" {key} "
+            text = form(key, view, here)
             self._tabs.append((at, at + len(text), view.name))
             at += len(text)
             parts.append(("tab" if here else "header", text))
@@ -277,7 +282,7 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
                 ("body", f"The bot itself goes on. The log has the details under the code {code}."),
                 (
                     "body",
-                    "Other views still work: press 1 to 7, or esc for the first page. It is tried again by itself.",
+                    "Other views still work: press another number, or esc for the first page. It is tried again by itself.",
                 ),
             ]
             rows = [Row(((name, part),)) for name, text in said for part in fold(text, self._size[0] - 2, 4)]
@@ -498,6 +503,18 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
 
 def _window_style(number: int, line: str) -> str:
     return "title" if line.startswith(("› ", "> ")) else "dialog"
+
+
+def _whole_tab(key: str, view: View, here: bool) -> str:
+    return f"[{key} {view.title}]" if here else f" {key} {view.title} "
+
+
+def _short_tab(key: str, view: View, here: bool) -> str:
+    return f"[{key} {view.title}]" if here else f" {key} {view.title if view.tab is None else view.tab}".rstrip()
+
+
+def _bare_tab(key: str, view: View, here: bool) -> str:
+    return f"[{key} {view.title}]" if here else f" {key} "
 
 
 def _boxed(pane: Pane, title: str, look: str) -> urwid.Widget:

@@ -31,7 +31,7 @@ from chatrixcd_threads.console.board import (
     TaskLine,
 )
 from chatrixcd_threads.console.filing import Filing
-from chatrixcd_threads.events import InboxItem, Incoming, Kind, RoomInfo
+from chatrixcd_threads.events import Devices, InboxItem, Incoming, Kind, RoomInfo, VerifyWish
 from chatrixcd_threads.journal import inbox, launches, outbox, questions
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
@@ -66,6 +66,8 @@ class Parts:
     clean: Callable[[str], str] = lambda line: line
     hints_waiting: Callable[[], int] = lambda: 0
     lag: Callable[[], Lag] = lambda: Lag(0.0, 0.0, 0)
+    devices: Callable[[], Devices] = Devices
+    verify: Callable[[VerifyWish], None] = lambda wish: None
 
 
 class Office:
@@ -98,6 +100,7 @@ class Office:
             make_file=self._filing.make,
             previews=self._filing.previews,
             stack_of=stack_named,
+            verify=self.verify,
         )
 
     def board(self) -> Board:
@@ -133,6 +136,10 @@ class Office:
         """What the bot said to the operator: (ticket, text), oldest first."""
         rows = outbox.said_in(self._parts.journal.read(), OPERATOR_ROOM)
         return tuple((slot.removeprefix("answer:"), _plain(content)) for slot, content in rows)
+
+    def verify(self, verb: str, what: str, device: str) -> None:
+        """Hands over what the operator wants of a verification."""
+        self._parts.verify(VerifyWish(verb, what, device))
 
     def task_output(self, project_id: int, task_id: int) -> tuple[str, ...]:
         """The lines as last read; asking has them read again, at most once a second."""
@@ -207,6 +214,7 @@ class Office:
             ),
             lanes=lane_lines(self._parts.lanes.longest(SHOWN_LANES)),
             lag=self._parts.lag(),
+            devices=self._parts.devices(),
         )
 
 

@@ -149,6 +149,7 @@ class Console(Service):
             redraw=screen.clear,
             copy=self._copy,
             edit=self._ask_edit if self._given_screen is None else _no_editor,
+            pictures=lambda: getattr(getattr(screen, "modes", None), "grapheme_clustering", None) is True,
         )
         loop = urwid.MainLoop(frame, self._palette, screen=screen, handle_mouse=self._mouse)
         self._loop, self._frame = loop, frame

@@ -8,6 +8,7 @@ from typing import Final
 
 from chatrixcd_threads.console.board import Board, Link, TaskLine
 from chatrixcd_threads.console.cells import can_unicode, many, shown, size, span
+from chatrixcd_threads.events import Stage
 from chatrixcd_threads.threads.service import State, ThreadInfo
 
 LATE_SECONDS: Final = 30.0
@@ -145,6 +146,7 @@ def lines(board: Board) -> list[Line]:
         _threads(board),
         _restart(board),
     ]
+    found += _verifications(board)
     return sorted(found, key=lambda line: (min(line.grade, Grade.BUSY), -line.since if line.grade < Grade.BUSY else 0))
 
 
@@ -224,6 +226,19 @@ def _rooms(board: Board) -> Line:
     return Line(
         "Rooms", Grade.OK if joined else Grade.WARN, "OK" if joined else "NONE", detail, "3", "look", "view rooms"
     )
+
+
+def _verifications(board: Board) -> list[Line]:
+    """A line only while one of them waits for a person here."""
+    waiting = [each for each in board.devices.running if each.stage in (Stage.ASKED, Stage.COMPARE)]
+    if not waiting:
+        return []
+    first = next((each for each in waiting if each.stage is Stage.COMPARE), waiting[0])
+    word, said = ("COMPARE", "emoji to compare with") if first.stage is Stage.COMPARE else ("ASKS", "to be verified:")
+    detail = f"{said} {shown(first.user_id)} ({shown(first.device_id)})"
+    rest = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+    age = f"ends in {span(first.ends_at - board.now)}"
+    return [Line("Devices", Grade.WARN, word, detail + rest, "8", "look", "view devices", age)]
 
 
 def _journal(board: Board) -> Line:

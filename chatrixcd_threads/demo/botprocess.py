@@ -33,9 +33,14 @@ _living: weakref.WeakSet[subprocess.Popen[bytes]] = weakref.WeakSet()
 
 
 def spawn(
-    command: Sequence[str], *, cwd: Path, log: Path, env: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
-    """Start a command in its own session, with its output at the end of a log file and nothing to read.
+    """Start a command in its own session, with its output at the end of a log file and, by default, nothing to read.
 
     The kernel's "die with the parent" is tied to the *thread* that starts the child. So it is only asked for on the
     main thread; a child started from another one is ended at exit, but outlives a kill -9 of this process.
@@ -53,7 +58,7 @@ def spawn(
         process = subprocess.Popen(
             list(command),
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=out,
             stderr=subprocess.STDOUT,
             env=None if env is None else dict(env),
@@ -72,6 +77,9 @@ def end(process: subprocess.Popen[bytes], *, grace: float) -> int:
             process.wait(grace)
     _signal_group(process, signal.SIGKILL)
     status = process.wait()
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
     _living.discard(process)
     return status
 
@@ -110,8 +118,10 @@ class BotProcess:
         *,
         arguments: Sequence[str] = ("-L", "-c", "config.json", "-N"),
         env: Mapping[str, str] | None = None,
+        listens: bool = False,
     ) -> None:
         self.folder = folder
+        self._stdin = subprocess.PIPE if listens else subprocess.DEVNULL
         self.config = folder / "config.json"
         self.log_file = folder / "bot.log"
         self._arguments = tuple(arguments)
@@ -157,7 +167,15 @@ class BotProcess:
             raise RuntimeError("the bot runs already")
         self._life_from = self.log_file.stat().st_size if self.log_file.exists() else 0
         command = [sys.executable, "-m", "chatrixcd_threads", *self._arguments]
-        self._process = spawn(command, cwd=self.folder, log=self.log_file, env=self._env)
+        self._process = spawn(command, cwd=self.folder, log=self.log_file, env=self._env, stdin=self._stdin)
+
+    def type(self, line: str) -> None:
+        """Give it a line to read, as an operator at the plain console does; only with `listens`."""
+        pipe = self._started().stdin
+        if pipe is None:
+            raise RuntimeError("the bot was not started with listens")
+        pipe.write(f"{line}\n".encode())
+        pipe.flush()
 
     def kill9(self) -> None:
         """End it without warning, with whatever it started, and reap it."""

@@ -137,6 +137,8 @@ class _Client(nio.AsyncClient):  # type: ignore[misc]
     """nio with the holes closed through which junk from other users ends a sync (NOTES, section 5)."""
 
     def _handle_decrypt_to_device(self, to_device_event: Any) -> Any:
+        if isinstance(to_device_event, nio.KeyVerificationEvent):
+            return None  # nio would answer, and wrongly; whoever verifies reads `Person.whispers`
         try:
             return super()._handle_decrypt_to_device(to_device_event)
         except Exception:  # junk raises whatever the crypto library finds apt
@@ -266,6 +268,7 @@ class Person:
         self._store = store
         self._heard = threading.Condition()
         self._logs: dict[str, _RoomLog] = {}
+        self._whispers: list[dict[str, Any]] = []
         self._closed = False
         # On the loop thread only:
         self.client: Any = None
@@ -476,6 +479,11 @@ class Person:
         with self._heard:
             return list(self._log(room_id).events)
 
+    def whispers(self) -> list[dict[str, Any]]:
+        """Every to-device event of a verification so far, in order."""
+        with self._heard:
+            return list(self._whispers)
+
     def unreadable(self, room_id: str) -> list[str]:
         """Encrypted events for which there is no key, or whose payload is junk."""
         with self._heard:
@@ -634,6 +642,7 @@ class Person:
             for room_id, events in batches:
                 for event in events:
                     self._take(room_id, event)
+            self._whispers += [event.source for event in response.to_device_events if _verifies(event.source)]
             if response.to_device_events:
                 self._try_unreadable()
             for room_id in response.rooms.leave:
@@ -861,6 +870,10 @@ def message_content(
     elif reply_to is not None:
         content["m.relates_to"] = {"m.in_reply_to": {"event_id": reply_to}}
     return content
+
+
+def _verifies(source: Mapping[str, Any]) -> bool:
+    return str(source.get("type")).startswith("m.key.verification.")
 
 
 def _heard(

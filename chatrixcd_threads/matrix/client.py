@@ -33,7 +33,7 @@ from nio import (
 )
 
 from chatrixcd_threads.matrix.patience import Retry
-from chatrixcd_threads.matrix.trust import master_key
+from chatrixcd_threads.matrix.trust import Owner, master_key, owner
 from chatrixcd_threads.matrix.vetting import vetted
 
 log = logging.getLogger("chatrixcd.matrix")
@@ -63,6 +63,7 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         self.refused: set[str] = set()
         self.lacks_fallback_key = False
         self.masters: dict[str, str | None] = {}  # people whose devices were just told, and their master keys
+        self.owners: dict[str, Owner] = {}  # the same for everybody who was ever told, with the devices they vouch for
         self._unshared: set[str] = set()  # rooms in which some device did not get its key
         self._silent: set[str] = set()  # people whose homeserver does not tell their devices
 
@@ -134,6 +135,7 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         body = vetted(body)
         if isinstance(body.get("device_keys"), dict):
             self.masters |= {user: master_key(body, user) for user in body["device_keys"]}
+            self.owners |= {user: owner(body, user) for user in body["device_keys"]}
         unused = body.get("device_unused_fallback_key_types")  # nio does not know of fallback keys
         if unused is not None:
             self.lacks_fallback_key = "signed_curve25519" not in unused
@@ -225,6 +227,11 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
                 device.deleted = device.curve25519 != devices[device.id]["keys"][f"curve25519:{device.id}"]
             if back:
                 self.store.save_device_keys({user_id: back})
+
+    async def learn(self, *users: str) -> None:
+        """Asks for the devices of these people now, whatever is known of them. Raises Retry."""
+        self.olm.users_for_key_query.update(users)
+        await self._devices_known()
 
     async def _devices_known(self) -> None:
         answer = await self.keys_query()

@@ -21,6 +21,7 @@ from nio import Api
 
 from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.patience import Retry
+from chatrixcd_threads.matrix.trust import master_key
 
 log = logging.getLogger("chatrixcd.crosssign")
 
@@ -84,6 +85,33 @@ async def vouch(client: GuardedClient, store: Path, password: str) -> None:
     if published is None and not await _publish(client, seeds, password):
         return
     await _sign_device(client, seeds, device)
+
+
+def own_master(client: GuardedClient) -> str | None:
+    """The bot's published master key, when it is the one of the seeds in the store folder."""
+    seeds = _load(Path(client.store_path) / SEEDS_FILE, client.user_id)
+    known = client.owners.get(client.user_id)
+    public = SigningKey(seeds.master).public if seeds else None
+    return public if known is not None and known.master == public else None
+
+
+async def vouch_for(client: GuardedClient, user_id: str, master: str) -> None:
+    """Signs somebody's master key, so that every client of the bot's account knows that this person was verified.
+
+    Nobody else can see that signature, and the bot itself goes by the devices that it has verified. Raises Retry.
+    """
+    seeds = _load(Path(client.store_path) / SEEDS_FILE, client.user_id)
+    if seeds is None or own_master(client) is None:
+        return
+    found = await _asked(client, "keys/query", {"device_keys": {user_id: []}})
+    if master_key(found, user_id) != master:
+        log.warning("the homeserver shows another identity of %s now; it is not signed", user_id)
+        return
+    theirs = {name: value for name, value in found["master_keys"][user_id].items() if name != "signatures"}
+    signed = SigningKey(seeds.user_signing).signed(theirs, client.user_id)
+    answer = await _asked(client, "keys/signatures/upload", {user_id: {master: signed}})
+    if problem := answer.get("error") or answer.get("failures"):
+        log.warning("the homeserver did not take the signature on the identity of %s: %s", user_id, problem)
 
 
 async def _publish(client: GuardedClient, seeds: Seeds, password: str) -> bool:

@@ -1,7 +1,7 @@
 """The sync thread: a private asyncio loop that runs one session after the other.
 
-Everything that comes from other threads comes through `wake_sender`, `ask` and `wake`; everything that goes to them goes
-through the journal, the inbox queue and the published room list.
+Everything that comes from other threads comes through `wake_sender`, `ask`, `verify` and `wake`; everything that goes to them
+goes through the journal, the inbox queue and the published lists of rooms and devices.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from chatrixcd_threads.errors import Fatal
-from chatrixcd_threads.events import InboxItem, RoomInfo, RoomOutcome, RoomRequest
+from chatrixcd_threads.events import Devices, InboxItem, RoomInfo, RoomOutcome, RoomRequest, VerifyWish
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.lag import LoopLag
 from chatrixcd_threads.matrix.login import LoggedOut, forget, log_in, renew
@@ -46,6 +46,7 @@ class MatrixService(Service):
         journal: Journal,
         inbox: queue.Queue[InboxItem],
         clock: Callable[[], float] = time.monotonic,
+        poke: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings, self._journal, self._inbox, self._clock = settings, journal, inbox, clock
         self._requests: queue.SimpleQueue[RoomRequest] = queue.SimpleQueue()
@@ -53,6 +54,8 @@ class MatrixService(Service):
         self._session: Session | None = None
         self._stopping: asyncio.Event | None = None
         self._rooms: tuple[RoomInfo, ...] = ()
+        self._devices = Devices()
+        self._poke = poke
         self._link = ("connecting", "", time.time())
         self._lag = LoopLag()
         self._login = settings().matrix  # the settings that log in; newer ones only after they have worked
@@ -73,6 +76,15 @@ class MatrixService(Service):
     def lag(self) -> tuple[float, float, int]:
         """How late the loop is: median and 99th of 100, in seconds, and how many measurements this is made of."""
         return self._lag.figures()
+
+    @property
+    def devices(self) -> Devices:
+        """The bot's own device, those of people in its rooms, and verifications, as of the last change."""
+        return self._devices
+
+    def verify(self, wish: VerifyWish) -> None:
+        """Hands over what a person wants of a verification; what came of it is seen in `devices`."""
+        self._on_loop(lambda: self._session.verifier.wish(wish) if self._session else None)
 
     def wake_sender(self) -> None:
         """There is something in the outbox."""
@@ -146,7 +158,14 @@ class MatrixService(Service):
             except TROUBLE as error:
                 raise Retry(f"login: {type(error).__name__}") from error
             self._session = Session(
-                client, self._settings, self._journal, self._inbox, self._publish, self._state, self._clock
+                client,
+                self._settings,
+                self._journal,
+                self._inbox,
+                self._publish,
+                self._state,
+                self._clock,
+                self._show_devices,
             )
             self._take_requests()
             await self._session.run(stopping, backoff)
@@ -188,6 +207,11 @@ class MatrixService(Service):
 
     def _publish(self, rooms: tuple[RoomInfo, ...]) -> None:
         self._rooms = rooms
+
+    def _show_devices(self, devices: Devices) -> None:
+        if devices != self._devices:
+            self._devices = devices
+            self._poke()
 
     async def _keep_beating(self, beat: Callable[[], None]) -> None:
         while True:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from nio import SyncResponse
+from nio import RoomMemberEvent, SyncResponse
 
-from chatrixcd_threads.events import FileNotice, InboxItem, Incoming, RoomInfo, RoomRequest
+from chatrixcd_threads.events import Devices, FileNotice, InboxItem, Incoming, RoomInfo, RoomRequest
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.invites import Invites
@@ -19,12 +19,14 @@ from chatrixcd_threads.matrix.outbound import Sender
 from chatrixcd_threads.matrix.patience import Backoff, Retry
 from chatrixcd_threads.matrix.sync import Syncer
 from chatrixcd_threads.matrix.trust import changed_identities
+from chatrixcd_threads.matrix.verify import Verifier
 from chatrixcd_threads.policy.access import Access
 from chatrixcd_threads.settings.model import Settings
 
 log = logging.getLogger("chatrixcd.matrix")
 
 DRAIN_SECONDS: Final = 3.0
+FAREWELL_SECONDS: Final = 1.0
 IDENTITY_ADVICE: Final = (
     "Ask that person, by another way than Matrix, whether it was them. If not, take them out of bot.admin_users now: "
     "somebody else may be speaking in their name."
@@ -44,12 +46,14 @@ class Session:
         publish: Callable[[tuple[RoomInfo, ...]], None],
         state: Callable[[str, str], None],
         clock: Callable[[], float],
+        show_devices: Callable[[Devices], None] = lambda devices: None,
     ) -> None:
         self._client, self._inbox, self._publish = client, inbox, publish
         self._settings, self._journal, self._state = settings, journal, state
         self.sender = Sender(client, journal, clock)
         self._syncer = Syncer(client, journal, lambda: settings().bot.command_prefix)
         self._invites = Invites(client, journal, lambda user: Access(settings().bot).may_invite(user))
+        self.verifier = Verifier(client, journal, lambda user: user in settings().bot.admin_users, show_devices)
         self._known = asyncio.Event()  # the rooms are known: sending may begin
         self._superseded = asyncio.Event()  # another login is to take over
         self._room_tasks: set[asyncio.Task[None]] = set()
@@ -61,12 +65,15 @@ class Session:
         syncing = asyncio.create_task(self._sync(backoff), name="sync")
         sending = asyncio.create_task(self._send(), name="send")
         following = asyncio.create_task(self._invites.run(), name="follow")
-        mine = (stop, other, syncing, sending, following)
+        verifying = asyncio.create_task(self.verifier.run(), name="verify")
+        mine = (stop, other, syncing, sending, following, verifying)
         try:
             done, _ = await asyncio.wait(mine, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
             syncing.cancel()
+            verifying.cancel()
+            await self._say_farewell()
             if self._known.is_set():
                 drained = asyncio.create_task(self.sender.drained(), name="drained")
                 await asyncio.wait({drained, sending}, timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -77,6 +84,13 @@ class Session:
             await asyncio.gather(*mine, *self._room_tasks, return_exceptions=True)
             await self.sender.cancel()
             await self._client.aclose()
+
+    async def _say_farewell(self) -> None:
+        """Whoever is in the middle of a verification is not left waiting, if the homeserver is quick about it."""
+        leaving = asyncio.create_task(self.verifier.close(), name="farewell")
+        await asyncio.wait({leaving}, timeout=FAREWELL_SECONDS)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
 
     def supersede(self) -> None:
         """Ends this session, so that the next one begins with the newest login."""
@@ -105,6 +119,7 @@ class Session:
             backoff.worked()
             self._state("ok", self._client.user_id)
             await self._hand_over(fresh)
+            self.verifier.look(response)
             await self._syncer.keys()
             self._look_at_identities()
             self._tend_rooms(response)
@@ -125,6 +140,7 @@ class Session:
         masters, self._client.masters = self._client.masters, {}
         if not masters:
             return
+        self.verifier.devices_told(masters)
         with self._journal.write() as tx:
             changed = changed_identities(tx, masters)
         access = Access(self._settings().bot)
@@ -136,6 +152,8 @@ class Session:
 
     def _tend_rooms(self, response: SyncResponse) -> None:
         self._invites.look(response)
+        if response.rooms.leave or _has_members(response) or not self._known.is_set():
+            self.verifier.show()
         if response.rooms.join or response.rooms.leave or not self._known.is_set():
             self._publish(
                 tuple(
@@ -143,3 +161,8 @@ class Session:
                     for room_id, room in self._client.rooms.items()
                 )
             )
+
+
+def _has_members(response: SyncResponse) -> bool:
+    joined = response.rooms.join.values()
+    return any(isinstance(event, RoomMemberEvent) for info in joined for event in info.timeline.events)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -49,9 +50,29 @@ def pin_key(user_id: str) -> str:
     return f"pin:{user_id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What a person's own cross-signing says: the public master key, and the devices that it vouches for."""
+
+    master: str | None
+    devices: frozenset[str]
+
+
+def owner(answer: dict[str, Any], user_id: str) -> Owner:
+    """The same chain as `chain_holds`, for all devices of somebody in a raw answer of /keys/query."""
+    master, self_signing = master_key(answer, user_id), _dict(_dict(answer.get("self_signing_keys")).get(user_id))
+    between = _only_key(self_signing)
+    if master is None or between is None or not signed_by(self_signing, user_id, master, master):
+        return Owner(master, frozenset())
+    devices = _dict(_dict(answer.get("device_keys")).get(user_id))
+    return Owner(
+        master, frozenset(name for name, keys in devices.items() if signed_by(keys, user_id, between, between))
+    )
+
+
 def master_key(answer: dict[str, Any], user_id: str) -> str | None:
     """The public master key in a raw answer of /keys/query."""
-    return _only_key(answer.get("master_keys", {}).get(user_id))
+    return _only_key(_dict(answer.get("master_keys")).get(user_id))
 
 
 def chain_holds(answer: dict[str, Any], user_id: str, device_id: str) -> bool:
@@ -73,6 +94,10 @@ def signed_by(thing: dict[str, Any], user_id: str, key_name: str, public: str) -
     except (ValueError, KeyError, TypeError):  # vodozemac's errors are ValueErrors
         return False
     return True
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _only_key(key_object: Any) -> str | None:

@@ -21,12 +21,48 @@ from chatrixcd_threads.console.board import (
     TaskLine,
 )
 from chatrixcd_threads.console.ring import Ring
+from chatrixcd_threads.events import DeviceInfo, Devices, Stage, Verification
 from chatrixcd_threads.threads.service import State, ThreadInfo
 
 NOW = 1_800_000_000.0
 NAMES = ("help", "logs", "projects", "run", "rooms", "reload", "status", "stop", "templates")
 NASTY = "<b>prod</b>\x1b[31m\x1b]0;owned\x07\r\n\x9b2J\x0e\u202edeploy"
 WIDE = "配備 テスト 👩‍💻 🇫🇷 ⚠️ é"
+
+EMOJI = (
+    ("🐶", "Dog"),
+    ("🍓", "Strawberry"),
+    ("🎧", "Headphones"),
+    ("🚀", "Rocket"),
+    ("🔑", "Key"),
+    ("☁️", "Cloud"),
+    ("🎅", "Santa"),
+)
+KEY = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ"
+
+
+def devices(*running: Verification) -> Devices:
+    """A bot that is signed, and devices with every state."""
+    return Devices(
+        "@bot:example.org",
+        "CHATRIXCD",
+        KEY,
+        True,
+        (
+            DeviceInfo("@ann:example.org", "PHONE", "Ann's phone", KEY, "verified", NOW - 90_000, True),
+            DeviceInfo("@bob:example.org", "LAPTOP", WIDE, KEY, "signed", NOW - 60, False),
+            DeviceInfo("@eve:example.org", "ODD", NASTY, KEY, "unsigned", NOW - 86_400, False),
+            DeviceInfo("@old:example.org", "GONE", "", KEY, "blocked", NOW - 864_000, False),
+        ),
+        running,
+    )
+
+
+def verification(stage: Stage, flow: str = "a1b2c3", device: str = "PHONE") -> Verification:
+    shown = stage in (Stage.COMPARE, Stage.MATCHED)
+    emoji, numbers = (EMOJI, (1234, 5678, 9012)) if shown else ((), ())
+    note = "the emoji were not the same" if stage is Stage.ENDED else ""
+    return Verification(flow, "@ann:example.org", device, stage, False, NOW + 540, emoji, numbers, note)
 
 
 def thread(name: str, state: State = State.RUNNING, *, age: float = 0.3, problem: str = "") -> ThreadInfo:
@@ -102,6 +138,9 @@ def stormy() -> Board:
             LaneLine("task", "7", 1, "report of task 4711", None, ""),
         ),
         lag=Lag(0.0004, 0.0031, 240),
+        devices=devices(
+            verification(Stage.COMPARE), verification(Stage.ASKED, "d4e5f6", NASTY), verification(Stage.ENDED, "0a0a0a")
+        ),
     )
 
 
@@ -164,6 +203,7 @@ class Feed:
         self.typed: list[str] = []
         self.answered: dict[str, str] = {}
         self.outputs: dict[tuple[int, int], tuple[str, ...]] = {}
+        self.verified: list[tuple[str, str, str]] = []
         self.left = 0
         self.views = views()
         self.made: list[str] = []
@@ -181,6 +221,7 @@ class Feed:
             make_file=self._make,
             previews=lambda: self.previews,
             stack_of=lambda name: ('  File "run.py", line 5, in run', "    wait()") if name == "sync" else (),
+            verify=lambda *wish: self.verified.append(wish),
         )
 
     def _type(self, line: str) -> str:

@@ -22,7 +22,7 @@ from chatrixcd_threads.console.themes import STYLES, THEMES, palette
 from tests.console.sample import NAMES, NASTY, WIDE, Feed, calm, crowded, stormy
 
 SIZES = [(40, 12), (80, 24), (200, 60)]
-VIEWS = "1234567?"
+VIEWS = "12345678?"
 
 
 def frame(feed: Feed) -> Frame:

@@ -283,6 +283,7 @@ class StageFactory(Protocol):
         profile: str = "2.16",
         server: Homeserver | None = None,
         start: bool = True,
+        operated: bool = False,
     ) -> Stage: ...
 
 
@@ -308,6 +309,7 @@ def _stages(
         profile: str = "2.16",
         server: Homeserver | None = None,
         start: bool = True,
+        operated: bool = False,
     ) -> Stage:
         folder = folders()
         host = server or homeserver
@@ -328,7 +330,9 @@ def _stages(
             },
             "bot": {"admin_users": [admin.user_id], **(bot or {})},
         }
-        process = BotProcess(folder / "bot", config)
+        shown = "--plain" if operated else "-L"  # an operator types at the plain console
+        arguments = (shown, "-c", "config.json", "-N")
+        process = BotProcess(folder / "bot", config, arguments=arguments, listens=operated)
         closing.callback(process.close)
         stage = Stage(process, account, standin, admin, folder, config)
         leaks.allow_pids(lambda: [process.pid] if process.alive else [])
@@ -383,6 +387,15 @@ def stage(
     """One bot for all tests of a file that do not disturb each other; each test has rooms of its own."""
     with contextlib.ExitStack() as closing:
         yield _stages(homeserver, ann, lambda: tmp_path_factory.mktemp("stage"), leaks, closing)()
+
+
+@pytest.fixture(scope="module")
+def operated(
+    homeserver: Homeserver, ann: Person, leaks: Leaks, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    """The same with an operator: `stage.bot.type` is what is typed at the plain console."""
+    with contextlib.ExitStack() as closing:
+        yield _stages(homeserver, ann, lambda: tmp_path_factory.mktemp("stage"), leaks, closing)(operated=True)
 
 
 @pytest.fixture

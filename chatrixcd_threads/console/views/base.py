@@ -18,6 +18,9 @@ class Hands(Protocol):
 
     doors: Doors
 
+    def pictures(self) -> bool:
+        """Whether the terminal counts the columns of emoji as urwid does."""
+
     def type(self, line: str) -> None:
         """Hands a command to the bot; the answer opens in a window."""
 
@@ -52,6 +55,7 @@ class View:
 
     name = ""
     title = ""
+    tab: str | None = None  # the title where there is little room; None: it is short enough
 
     def __init__(self, hands: Hands) -> None:
         self.hands = hands

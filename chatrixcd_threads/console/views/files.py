@@ -34,6 +34,7 @@ class Files(View):
 
     name = "files"
     title = "Settings"
+    tab = "Files"
 
     def __init__(self, hands: Hands) -> None:
         super().__init__(hands)

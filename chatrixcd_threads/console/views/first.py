@@ -20,6 +20,7 @@ class First(View):
 
     name = "first"
     title = "First page"
+    tab = "First"
     _lines: tuple[Line, ...] = ()
 
     def draw(self, board: Board, columns: int, height: int) -> None:

@@ -18,6 +18,7 @@ class Help(View):
 
     name = "help"
     title = "Help"
+    tab = ""  # the footer says it
 
     def __init__(self, hands: Hands, table: Table, names: Callable[[], Iterable[str]]) -> None:
         super().__init__(hands)

@@ -23,6 +23,7 @@ class Threads(View):
     name = "threads"
     title = "Threads"
     _lanes: tuple[LaneLine, ...] = ()
+    tab = "Thread"
 
     def draw(self, board: Board, columns: int, height: int) -> None:
         """The worst thread first, then the queues, then the longest lanes."""

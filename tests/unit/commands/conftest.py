@@ -18,7 +18,7 @@ from chatrixcd_threads.commands.post import Poster
 from chatrixcd_threads.commands.registry import commands
 from chatrixcd_threads.commands.reports import Reporter
 from chatrixcd_threads.commands.witness import Witness
-from chatrixcd_threads.events import Incoming, Kind, OutputDue, RoomInfo, RoomOutcome, TaskSeen
+from chatrixcd_threads.events import Devices, Incoming, Kind, OutputDue, RoomInfo, RoomOutcome, TaskSeen, VerifyWish
 from chatrixcd_threads.journal import inbox, launches, outbox
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.journal.launches import Follow
@@ -168,6 +168,8 @@ class Bench:
         self.rooms = (RoomInfo(ROOM, "Ops <b>", True, 3), RoomInfo("!two:x", "Two", False, 2))
         self.asked_rooms: list[tuple[str, str]] = []
         self.room_outcome = RoomOutcome("!new:x")
+        self.devices = Devices()
+        self.wishes: list[VerifyWish] = []
         self.settings = Settings(
             bot=BotSettings(admin_users=(PERSON,), greetings_enabled=False),
             semaphore=SemaphoreSettings(url="https://s.example.org/", api_token=SECRET),
@@ -211,6 +213,8 @@ class Bench:
             life="1",
             leave=self._leave,
             follow_now=self._look,
+            devices=lambda: self.devices,
+            verify=self.wishes.append,
         )
 
     def _leave(self) -> None:
