@@ -96,6 +96,8 @@ class App:
         )
         self._dispatch = Dispatch(inbox, self.journal, self._lanes, desk, reporter, notices, self._follower.again)
         office = Office(self._parts(inbox, surface), surface.poke)
+        self.journal.changed = office.journaled
+        self._matrix.changed = surface.poke
         self._console = surface.open(office.doors(), commands)
         shown = [self._console] if self._console is not None else []
         self._supervisor = Supervisor([self._dispatch, self._follower, watch, self._matrix, *shown])
@@ -221,7 +223,7 @@ class App:
             health=self._health,
             files=lambda: self._tools().files(),
             prefix=lambda: self._config.now.bot.command_prefix,
-            log_lines=surface.ring.since,
+            log=surface.ring,
             leave=self.leave,
         )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.threads.service import ThreadInfo
 
 
@@ -106,3 +107,4 @@ class Doors:
     answers: Callable[[], tuple[tuple[str, str], ...]]  # (ticket, text) of the newest answers
     task_output: Callable[[int, int], tuple[str, ...]]  # last known lines of a task; asking for them has them fetched
     leave: Callable[[], None]  # asks the bot to stop
+    log: Ring = field(default_factory=Ring)  # the same lines by number, read only as far as they are shown

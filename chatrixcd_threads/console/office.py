@@ -27,6 +27,7 @@ from chatrixcd_threads.console.board import (
     RoomLine,
     TaskLine,
 )
+from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.events import InboxItem, Incoming, Kind, RoomInfo
 from chatrixcd_threads.journal import inbox, launches, outbox, questions
 from chatrixcd_threads.journal.db import Journal
@@ -39,7 +40,6 @@ from chatrixcd_threads.threads.lanes import Job, Lanes
 KEPT_ANSWERS: Final = 200
 PROBE_SECONDS: Final = 30.0
 OUTPUT_SECONDS: Final = 1.0
-BOARD_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,19 @@ class Parts:
     health: Callable[[], Health]
     files: Callable[[], Mapping[str, File]]
     prefix: Callable[[], str]
-    log_lines: Callable[[int], tuple[int, tuple[str, ...]]]
+    log: Ring
     leave: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Journaled:
+    """The part of the board that stands in the journal."""
+
+    tasks: tuple[TaskLine, ...]
+    questions: tuple[QuestionLine, ...]
+    launches: tuple[LaunchLine, ...]
+    invites: tuple[RoomLine, ...]
+    size: int
 
 
 class Office:
@@ -68,13 +79,15 @@ class Office:
         self._probed = 0.0
         self._outputs: dict[tuple[int, int], tuple[str, ...]] = {}
         self._asked: dict[tuple[int, int], float] = {}
-        self._board: Board | None = None
+        self._journaled: _Journaled | None = None
+        self._news = True  # in the journal; set by any thread
 
     def doors(self) -> Doors:
         """What the console may call."""
         return Doors(
             board=self.board,
-            log_lines=self._parts.log_lines,
+            log=self._parts.log,
+            log_lines=self._parts.log.since,
             type_command=self.type_command,
             answers=self.answers,
             task_output=self.task_output,
@@ -82,11 +95,17 @@ class Office:
         )
 
     def board(self) -> Board:
-        """The bot at this moment; at most one reading of the journal each fifth of a second."""
-        now = self._now()
-        if self._board is None or not 0 <= now - self._board.now < BOARD_SECONDS:
-            self._board = self._read(now)
-        return self._board
+        """The bot at this moment; the journal is read only when something has been written to it."""
+        kept = self._journaled
+        if kept is None or self._news:
+            self._news = False  # before it is read: what is written from here on counts as news
+            kept = self._journaled = self._read_journal()
+        return self._read(kept, self._now())
+
+    def journaled(self) -> None:
+        """Something was written to the journal. From any thread."""
+        self._news = True
+        self._poke()
 
     def type_command(self, line: str) -> str:
         """Journals what the operator typed and hands it to the dispatch. Returns the ticket of the answer."""
@@ -141,24 +160,9 @@ class Office:
         self._link = Link(*fresh, old.since if old.state == fresh[0] else self._now())
         self._poke()
 
-    def _read(self, now: float) -> Board:
-        if now - self._probed >= PROBE_SECONDS:
-            self._probed = now
-            self._parts.lanes.submit(Job(("console", "probe"), "probe of Semaphore", self._probe))
-        read, health = self._parts.journal.read(), self._parts.health()
-        path = self._parts.journal.path
-        return Board(
-            now=now,
-            up=health.up,
-            version=__version__,
-            matrix=self._parts.matrix(),
-            semaphore=self._link,
-            threads=health.threads,
-            lanes_running=health.lanes.running,
-            lanes_waiting=health.lanes.waiting,
-            given_up=health.lanes.given_up,
-            owed=health.owed,
-            journal_bytes=path.stat().st_size if path.exists() else 0,
+    def _read_journal(self) -> _Journaled:
+        read, path = self._parts.journal.read(), self._parts.journal.path
+        return _Journaled(
             tasks=tuple(
                 TaskLine(
                     x.project_id, x.task_id, x.template_name, x.status or "waiting", x.person, x.room_id, x.stopper
@@ -170,10 +174,31 @@ class Office:
                 for x in questions.all_open(read)
             ),
             launches=tuple(LaunchLine(x.token, x.template_name, x.state, x.sender) for x in launches.unsettled(read)),
-            rooms=(
-                *(RoomLine(x.room_id, x.name, x.encrypted, x.members) for x in self._parts.rooms()),
-                *(RoomLine(room, room, False, 0, inviter) for room, inviter in invited(read)),
-            ),
+            invites=tuple(RoomLine(room, room, False, 0, inviter) for room, inviter in invited(read)),
+            size=path.stat().st_size if path.exists() else 0,
+        )
+
+    def _read(self, kept: _Journaled, now: float) -> Board:
+        if now - self._probed >= PROBE_SECONDS:
+            self._probed = now
+            self._parts.lanes.submit(Job(("console", "probe"), "probe of Semaphore", self._probe))
+        health = self._parts.health()
+        return Board(
+            now=now,
+            up=health.up,
+            version=__version__,
+            matrix=self._parts.matrix(),
+            semaphore=self._link,
+            threads=health.threads,
+            lanes_running=health.lanes.running,
+            lanes_waiting=health.lanes.waiting,
+            given_up=health.lanes.given_up,
+            owed=health.owed,
+            journal_bytes=kept.size,
+            tasks=kept.tasks,
+            questions=kept.questions,
+            launches=kept.launches,
+            rooms=(*(RoomLine(x.room_id, x.name, x.encrypted, x.members) for x in self._parts.rooms()), *kept.invites),
             files=tuple(
                 FileLine(name, file.version.since, file.error.sentence if file.error else "", file.held is not None)
                 for name, file in self._parts.files().items()

@@ -29,7 +29,7 @@ class Pane(urwid.Widget):
         self._rows = EMPTY
         self._focus = self._top = 0
         self._height = 1
-        self._seen: tuple[object, ...] = ()
+        self._shown: list[tuple[Row, str]] = []
         self._encoded: dict[tuple[Row, int, str], _Encoded] = {}
 
     @property
@@ -66,7 +66,8 @@ class Pane(urwid.Widget):
             self._focus = rows.high - 1
             self._top = rows.high - self._height
         self._place()
-        if self._look() != self._seen:
+        before, self._shown = self._shown, self._visible()
+        if self._shown != before:
             self._invalidate()
 
     def go(self, number: int) -> None:
@@ -75,8 +76,7 @@ class Pane(urwid.Widget):
         self._focus = number
         if not self._choosing:
             self._top = number - self._height // 3
-        self._place()
-        self._invalidate()
+        self._moved()
 
     def move(self, command: str) -> bool:
         """up, down, page up, page down, first, last. False: this is no movement."""
@@ -93,8 +93,7 @@ class Pane(urwid.Widget):
             self._focus += step or 0
         else:
             self._top += step or 0
-        self._place()
-        self._invalidate()
+        self._moved()
         return True
 
     def at_end(self) -> bool:
@@ -109,8 +108,8 @@ class Pane(urwid.Widget):
             if self.following:
                 self._top = self._rows.high - height
             self._place()
-        self._seen = self._look()
-        made = [self._encode(row, columns, mark) for row, mark in self._visible()]
+            self._shown = self._visible()
+        made = [self._encode(row, columns, mark) for row, mark in self._shown]
         made += [(b"", [], [])] * (height - len(made))
         return urwid.TextCanvas(
             [text for text, _, _ in made], [attr for _, attr, _ in made], [cs for _, _, cs in made], maxcol=columns
@@ -133,6 +132,11 @@ class Pane(urwid.Widget):
             self.go(self._top + row)
         return True
 
+    def _moved(self) -> None:
+        self._place()
+        self._shown = self._visible()
+        self._invalidate()
+
     def _place(self) -> None:
         low, high = self._rows.low, self._rows.high
         last_top = max(low, high - self._height)
@@ -152,9 +156,6 @@ class Pane(urwid.Widget):
             mark = "" if not self._choosing else f"{chosen} " if number == self._focus else "  "
             found.append((self._rows.at(number), mark))
         return found
-
-    def _look(self) -> tuple[object, ...]:
-        return (self._height, *self._visible())
 
     def _encode(self, row: Row, columns: int, mark: str) -> _Encoded:
         known = self._encoded.get((row, columns, mark))

@@ -29,6 +29,11 @@ class Surface:
             self.service = Plain(doors)
         return self.service
 
+    def logged(self) -> None:
+        """There is a new log line in the ring. From any thread."""
+        if self.service is not None:
+            self.service.logged()
+
     def poke(self) -> None:
         """There is something new to show. From any thread; before there is a console it does nothing."""
         if self.service is not None:

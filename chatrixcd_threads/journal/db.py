@@ -6,7 +6,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -108,6 +108,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.changed: Callable[[], None] = lambda: None  # called after each transaction, by its thread; set before the start
         self._turn = threading.Lock()
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
@@ -131,6 +132,7 @@ class Journal:
                 if connection.in_transaction:  # a full disk has rolled back by itself
                     connection.execute("ROLLBACK")
                 raise
+        self.changed()
 
     def read(self) -> sqlite3.Connection:
         """This thread's connection, for single reading statements."""

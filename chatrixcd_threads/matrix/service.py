@@ -53,6 +53,7 @@ class MatrixService(Service):
         self._stopping: asyncio.Event | None = None
         self._rooms: tuple[RoomInfo, ...] = ()
         self._link = ("connecting", "", time.time())
+        self.changed: Callable[[], None] = lambda: None  # link or rooms are others now; set before the start
         self._login = settings().matrix  # the settings that log in; newer ones only after they have worked
 
     # --- for other threads --------------------------------------------------------------------------------------
@@ -176,9 +177,11 @@ class MatrixService(Service):
         """One reference, replaced whole; only a change of the state itself begins a new `since`."""
         old, _, since = self._link
         self._link = (state, note, since if old == state else time.time())
+        self.changed()
 
     def _publish(self, rooms: tuple[RoomInfo, ...]) -> None:
         self._rooms = rooms
+        self.changed()
 
     async def _keep_beating(self, beat: Callable[[], None]) -> None:
         while True:
