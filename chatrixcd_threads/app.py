@@ -7,7 +7,6 @@ import os
 import queue
 import signal
 import sqlite3
-import sys
 import threading
 import time
 from pathlib import Path
@@ -45,6 +44,7 @@ from chatrixcd_threads.settings.messages import MessageManager
 from chatrixcd_threads.settings.watch import Pace, Watch
 from chatrixcd_threads.text.markup import text
 from chatrixcd_threads.text.redact import Redactor
+from chatrixcd_threads.threads.interpreter import share_well
 from chatrixcd_threads.threads.lanes import Lanes
 from chatrixcd_threads.threads.supervisor import Supervisor
 
@@ -54,7 +54,6 @@ INBOX_SIZE: Final = 1_000
 TICK_SECONDS: Final = 0.5
 STOP_SECONDS: Final = 10.0
 TELL_SECONDS: Final = 2.0
-SWITCH_INTERVAL: Final = 0.001  # seconds; keeps the sync loop quick while workers compute
 
 EXIT_OK: Final = 0
 EXIT_STUCK: Final = 70
@@ -104,7 +103,7 @@ class App:
 
     def run(self) -> int:
         """Runs until a signal, `exit` or a fatal problem; returns the exit code, or leaves hard when a thread is stuck."""
-        sys.setswitchinterval(SWITCH_INTERVAL)
+        share_well()
         self._on_signals()
         self._greet(self._config.now.bot.startup_message)
         self._tell_of_broken_files()

@@ -27,6 +27,7 @@ from chatrixcd_threads.console.board import (
     RoomLine,
     TaskLine,
 )
+from chatrixcd_threads.console.last import Last
 from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.events import InboxItem, Incoming, Kind, RoomInfo
 from chatrixcd_threads.journal import inbox, launches, outbox, questions
@@ -80,6 +81,7 @@ class Office:
         self._outputs: dict[tuple[int, int], tuple[str, ...]] = {}
         self._asked: dict[tuple[int, int], float] = {}
         self._journaled: _Journaled | None = None
+        self._all_rooms = Last(_all_rooms)
         self._news = True  # in the journal; set by any thread
 
     def doors(self) -> Doors:
@@ -163,12 +165,7 @@ class Office:
     def _read_journal(self) -> _Journaled:
         read, path = self._parts.journal.read(), self._parts.journal.path
         return _Journaled(
-            tasks=tuple(
-                TaskLine(
-                    x.project_id, x.task_id, x.template_name, x.status or "waiting", x.person, x.room_id, x.stopper
-                )
-                for x in launches.followed(read)
-            ),
+            tasks=tuple(TaskLine(*row) for row in launches.followed_lines(read)),
             questions=tuple(
                 QuestionLine(x.asker, x.room_id, str(x.payload.get("summary", "")), x.expires_at)
                 for x in questions.all_open(read)
@@ -198,12 +195,16 @@ class Office:
             tasks=kept.tasks,
             questions=kept.questions,
             launches=kept.launches,
-            rooms=(*(RoomLine(x.room_id, x.name, x.encrypted, x.members) for x in self._parts.rooms()), *kept.invites),
+            rooms=self._all_rooms(self._parts.rooms(), kept.invites),
             files=tuple(
                 FileLine(name, file.version.since, file.error.sentence if file.error else "", file.held is not None)
                 for name, file in self._parts.files().items()
             ),
         )
+
+
+def _all_rooms(rooms: tuple[RoomInfo, ...], invites: tuple[RoomLine, ...]) -> tuple[RoomLine, ...]:
+    return (*(RoomLine(x.room_id, x.name, x.encrypted, x.members) for x in rooms), *invites)
 
 
 def invited(connection: Any) -> list[tuple[str, str]]:

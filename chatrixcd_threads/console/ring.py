@@ -6,7 +6,7 @@ import logging
 import logging.handlers
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 KEPT_LINES: Final = 20_000
 MOST_AT_ONCE: Final = 5_000
@@ -15,25 +15,22 @@ _T = TypeVar("_T")
 _LEVELS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 
 
-class Raw(NamedTuple):
-    """A record of one line that nobody has read yet. It may hold secrets: `Ring` gives it out through `form` only."""
+Raw = tuple[str, int, float, float, str | None, str]
+"""A record of one line that nobody has read yet: text, level, created, msecs, thread, logger. It may hold secrets.
 
-    form: Callable[[Raw], str]
-    text: str
-    level: int
-    created: float
-    msecs: float
-    thread: str | None
-    name: str
+A plain tuple of plain values, because the garbage collector does not visit those: thousands are made each second.
+"""
 
 
 class Ring:
     """The last `size` lines with numbers that never repeat. May be used from any thread.
 
-    A raw record is turned into its line when somebody reads it: of a flood that is the few lines on the screen.
+    A raw record is turned into its line, without secrets, when somebody reads it: of a flood that is the few lines on
+    the screen. `form` does it; the handler that puts raw records in sets it before the first.
     """
 
     def __init__(self, size: int = KEPT_LINES) -> None:
+        self.form: Callable[[Raw], str] = _nothing
         self._lock = threading.Lock()
         self._lines: list[str | Raw] = [""] * size
         self._levels = [0] * size
@@ -60,7 +57,7 @@ class Ring:
         with self._lock:
             place = self._next % self._size
             self._lines[place] = raw
-            self._levels[place] = raw.level
+            self._levels[place] = raw[1]
             self._next += 1
 
     def span(self) -> tuple[int, int]:
@@ -97,11 +94,15 @@ class Ring:
 
     def _read(self, number: int, raw: Raw) -> str:
         """The line of a record; it is kept, so that reading it again costs nothing."""
-        line = raw.form(raw)[:LONGEST_LINE]
+        line = self.form(raw)[:LONGEST_LINE]
         with self._lock:
             if self._lines[number % self._size] is raw:
                 self._lines[number % self._size] = line
         return line
+
+
+def _nothing(raw: Raw) -> str:
+    return ""
 
 
 def _cut(kept: list[_T], first: int, end: int) -> list[_T]:
@@ -122,23 +123,32 @@ class RingHandler(logging.handlers.QueueHandler):
     def __init__(self, ring: Ring, poke: Callable[[], None] = lambda: None) -> None:
         super().__init__(ring)  # type: ignore[arg-type]  # it is only handed to `enqueue`
         self._ring, self._poke = ring, poke
+        ring.form = self._form
+
+    def handle(self, record: logging.LogRecord) -> Any:
+        """Without the lock of a handler: the ring has its own."""
+        passed = self.filter(record)
+        if passed:
+            self.emit(record)
+        return passed
 
     def prepare(self, record: logging.LogRecord) -> Any:
         """Raw if the record is one line and not longer than what is kept of a line: a secret must never be cut in two."""
         text = record.getMessage()
         if record.exc_info or record.exc_text or record.stack_info or len(text) > LONGEST_LINE or "\n" in text:
             return self.format(record), record.levelno
-        return Raw(self._form, text, record.levelno, record.created, record.msecs, record.threadName, record.name)
+        return text, record.levelno, record.created, record.msecs, record.threadName, record.name
 
     def enqueue(self, record: Any) -> None:
         """Called by `emit`, which tells errors of both by logging's own way."""
-        if type(record) is Raw:
+        if len(record) > 2:
             self._ring.put(record)
         else:
             self._ring.add(*record)
         self._poke()
 
     def _form(self, raw: Raw) -> str:
-        record = logging.LogRecord(raw.name, raw.level, "", 0, raw.text, None, None)
-        record.created, record.msecs, record.threadName = raw.created, raw.msecs, raw.thread
+        text, level, created, msecs, thread, name = raw
+        record = logging.LogRecord(name, level, "", 0, text, None, None)
+        record.created, record.msecs, record.threadName = created, msecs, thread
         return self.format(record)

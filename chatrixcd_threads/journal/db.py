@@ -108,7 +108,9 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.changed: Callable[[], None] = lambda: None  # called after each transaction, by its thread; set before the start
+        self.changed: Callable[[], None] = lambda: (
+            None
+        )  # called after each transaction, by its thread; set before the start
         self._turn = threading.Lock()
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []

@@ -33,7 +33,9 @@ MEASURES: Mapping[str, Measure] = {
 
 def parser() -> argparse.ArgumentParser:
     """All options."""
-    made = argparse.ArgumentParser(prog="bench", description="Measures the bot on a real Synapse and on a real terminal.")
+    made = argparse.ArgumentParser(
+        prog="bench", description="Measures the bot on a real Synapse and on a real terminal."
+    )
     made.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure (default: all): {', '.join(MEASURES)}")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     return made

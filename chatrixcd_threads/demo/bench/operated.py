@@ -12,7 +12,6 @@ import logging
 import os
 import queue
 import random
-import resource
 import signal
 import socket
 import sys
@@ -38,6 +37,7 @@ from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.models import Line
 from chatrixcd_threads.text.redact import RedactingFormatter, Redactor
+from chatrixcd_threads.threads.interpreter import share_well
 from chatrixcd_threads.threads.lanes import LaneCounts, Lanes
 from chatrixcd_threads.threads.supervisor import Supervisor
 
@@ -120,8 +120,6 @@ class Bot:
                 return self.made
             case "cpu":
                 return {"process": time.process_time(), "ui": self._ui_seconds()}
-            case "leave":
-                self._surface.poke()
         return "done"
 
     def stop(self) -> bool:
@@ -212,8 +210,7 @@ def main() -> int:
         ui = bot.ui
         rescue.save_terminal()
         signal.signal(signal.SIGWINCH, lambda *_: ui.on_resize())
-    sys.setswitchinterval(0.001)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    share_well()
     bot.supervisor.start()
     wire.settimeout(TICK_SECONDS)
     pending = b""
