@@ -267,9 +267,13 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
     def keypress(self, size: tuple[int, int], key: str) -> str | None:  # type: ignore[override]
         """Bar, then question, then window, then view: one table says what the key does there."""
         with self._guarded():
+            bar, noticed = self.bar, self._notice
             self._notice = ""
             self._press(key)
-            self.refresh()
+            if bar is not None and bar is self.bar and not noticed:
+                self._foot(self._size[0])  # typing changes nothing else
+            else:
+                self.refresh()
         return None
 
     def mouse_event(  # type: ignore[override]
