@@ -27,8 +27,8 @@ from chatrixcd_threads.threads.service import Service
 
 log = logging.getLogger("chatrixcd.console")
 
-FRAME_SECONDS: Final = 0.025
-LOG_SECONDS: Final = 0.05  # nobody reads a flood: 20 frames a second keep its newest line young enough
+FRAME_SECONDS: Final = 0.02
+LOG_SECONDS: Final = 0.04  # nobody reads a flood: 25 frames a second keep its newest line young enough
 IDLE_SECONDS: Final = 2.0
 _GONE: Final = (errno.EIO, errno.ENXIO, errno.EPIPE, errno.EBADF, errno.ENODEV, errno.ENOTTY)
 _SCREEN: Final = 1  # the descriptor that is drawn on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -24,7 +25,7 @@ class Surface:
     def open(self, doors: Doors, names: Callable[[], Iterable[str]]) -> Console | Plain | None:
         """The service to run, or None."""
         if self.shown == "screen":
-            self.service = Console(doors, theme=self.theme, mouse=self.mouse, names=names)
+            self.service = Console(doors, theme=self.theme, mouse=self.mouse, names=names, debug=sys.flags.dev_mode)
         elif self.shown == "plain":
             self.service = Plain(doors)
         return self.service

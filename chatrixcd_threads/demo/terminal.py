@@ -1,4 +1,4 @@
-"""A program on a real terminal (a pty), for the bench and the tests."""
+"""A terminal without a window: a pty, what a program needs to take it, and its screen as a person would see it."""
 
 from __future__ import annotations
 
@@ -8,83 +8,106 @@ import fcntl
 import os
 import pty
 import select
-import signal
 import struct
-import subprocess
 import termios
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, Final
 
-CHUNK = 65_536
+LIMIT: Final = 20.0
+MODES: Final = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
+"""The environment of a program on it."""
 
 
 class Terminal:
-    """Owner: the thread that made it. What the program writes is read only by `read`."""
+    """A pty. One thread at a time may use it; what the program writes waits until somebody reads."""
 
-    def __init__(
-        self,
-        program: Sequence[str],
-        *,
-        columns: int = 80,
-        rows: int = 24,
-        folder: Path | None = None,
-        env: Mapping[str, str] | None = None,
-        pass_fds: Sequence[int] = (),
-    ) -> None:
+    def __init__(self, columns: int = 80, rows: int = 24) -> None:
         self.master, self.slave = pty.openpty()
-        self.set_size(columns, rows)
-        self.before = self.settings()
-        self.process = subprocess.Popen(
-            list(program),
-            stdin=self.slave,
-            stdout=self.slave,
-            stderr=self.slave,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-            pass_fds=pass_fds,
-            cwd=folder,
-            env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **(env or {})},
-        )
+        self.size(columns, rows)
 
-    def read(self, seconds: float) -> bytes:
-        """What the program has written, at most `CHUNK`; empty when nothing came in time or the terminal is closed."""
-        if self.master < 0 or not select.select([self.master], [], [], seconds)[0]:
-            return b""
-        try:
-            return os.read(self.master, CHUNK)
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            return b""
-
-    def type(self, keys: str) -> None:
-        """As if somebody pressed them."""
-        os.write(self.master, keys.encode())
-
-    def set_size(self, columns: int, rows: int) -> None:
+    def size(self, columns: int, rows: int) -> None:
         """The window has another size; the program is told by SIGWINCH."""
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def settings(self) -> list[Any]:
-        """Of the terminal: what a program must leave as it was."""
+        """Of the line: echo, signals and so on."""
         return termios.tcgetattr(self.slave)
 
-    def hang_up(self) -> None:
-        """The window is closed."""
-        os.close(self.slave)
-        os.close(self.master)
+    def type(self, keys: str) -> None:
+        """Presses keys."""
+        os.write(self.master, keys.encode())
+
+    def read(self, seconds: float) -> bytes:
+        """What was written within the time, as soon as there is something; else nothing."""
+        if not select.select([self.master], [], [], seconds)[0]:
+            return b""
+        try:
+            return os.read(self.master, 65_536)
+        except OSError as error:
+            if error.errno != errno.EIO:  # nobody has the other end open
+                raise
+            return b""
+
+    def close(self) -> None:
+        """The window is closed: the program gets SIGHUP. May be called again."""
+        for descriptor in (self.slave, self.master):
+            if descriptor >= 0:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
         self.master = self.slave = -1
 
-    def close(self, seconds: float = 20.0) -> None:
-        """Kills what is left of the program, also what a shell has started on this terminal."""
-        if self.process.poll() is None:
-            groups = {self.process.pid}
-            with contextlib.suppress(OSError):
-                groups.add(os.tcgetpgrp(self.slave))
-            for group in groups - {0, os.getpgrp()}:
-                with contextlib.suppress(OSError):
-                    os.killpg(group, signal.SIGKILL)
-        self.process.wait(seconds)
-        if self.master >= 0:
-            self.hang_up()
+
+def take_terminal() -> None:
+    """In a new child with a session of its own: the terminal at its input becomes the one that controls it."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+class ReadTerminal(Terminal):
+    """A terminal whose screen can be read. What the program writes is read only while somebody waits for something."""
+
+    def __init__(self, columns: int = 80, rows: int = 24) -> None:
+        import pyte  # not needed for the demo itself
+
+        super().__init__(columns, rows)
+        self.screen: Any = pyte.Screen(columns, rows)
+        self.raw = bytearray()
+        self.reading = True
+        self._stream = pyte.ByteStream(self.screen)
+
+    @property
+    def text(self) -> str:
+        """The rows of the screen."""
+        return "\n".join(self.screen.display)
+
+    def until(self, true: Callable[[], object], what: str, seconds: float = LIMIT) -> None:
+        """Reads what the program writes until it is true; AssertionError with the screen when it does not become true."""
+        deadline = time.monotonic() + seconds
+        while not true():
+            left = deadline - time.monotonic()
+            assert left > 0, f"not within {seconds} s: {what}\n{self.text}"
+            self.pump(min(left, 0.05))
+
+    def shows(self, *texts: str, seconds: float = LIMIT) -> None:
+        """Waits until all the texts are on the screen."""
+        self.until(lambda: all(text in self.text for text in texts), f"shows {texts}", seconds)
+
+    def settles(self, quiet: float = 0.4, seconds: float = LIMIT) -> None:
+        """Waits until nothing was written for a moment."""
+        deadline = time.monotonic() + seconds
+        last = time.monotonic()
+        while (now := time.monotonic()) - last < quiet and now < deadline:
+            last = time.monotonic() if self.pump(0.05) else last
+
+    def pump(self, seconds: float) -> bool:
+        """Takes over what was written. False: nothing was."""
+        data = self.read(seconds) if self.reading else b""
+        if data:
+            self.raw += data
+            self._stream.feed(data)
+        return bool(data)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Of the screen and of the pty."""
+        self.screen.resize(rows, columns)
+        self.size(columns, rows)
