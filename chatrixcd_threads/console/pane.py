@@ -110,9 +110,13 @@ class Pane(urwid.Widget):
             self._place()
             self._shown = self._visible()
         made = [self._encode(row, columns, mark) for row, mark in self._shown]
-        made += [(b"", [], [])] * (height - len(made))
+        made += [(b" " * columns, [(None, columns)], [(None, columns)])] * (height - len(made))
         return urwid.TextCanvas(
-            [text for text, _, _ in made], [attr for _, attr, _ in made], [cs for _, _, cs in made], maxcol=columns
+            [text for text, _, _ in made],
+            [attr for _, attr, _ in made],
+            [cs for _, _, cs in made],
+            maxcol=columns,
+            check_width=False,  # `encode` has filled them up
         )
 
     def keypress(self, size: tuple[int, int], key: str) -> str | None:  # type: ignore[override]
@@ -168,23 +172,30 @@ class Pane(urwid.Widget):
 
 
 def encode(row: Row, columns: int, mark: str = "") -> _Encoded:
-    """A row as the bytes, attributes and character sets of a canvas row, cut at the width."""
+    """A row as the bytes, attributes and character sets of a canvas row, of exactly that width."""
     selected = bool(mark.strip())
     parts = ((("focus" if selected else "body"), mark), *row.parts) if mark else row.parts
-    data, attributes, charsets, left = b"", [], [], columns
+    data, left = b"", columns
+    attributes: list[tuple[Any, int]] = []
+    charsets: list[tuple[Any, int]] = []
     for style, text in parts:
         if left <= 0:
             break
-        end, taken = urwid.calc_text_pos(text, 0, len(text), left)
-        piece, charset = urwid.apply_target_encoding(text[:end])
-        if not piece:
+        if not text:
             continue
+        if text.isascii():
+            piece, taken = text[:left].encode("ascii"), min(len(text), left)
+            charsets.append((None, taken))
+        else:
+            end, _ = urwid.calc_text_pos(text, 0, len(text), left)
+            piece, charset = urwid.apply_target_encoding(text[:end])
+            charsets.extend(charset)
+            taken = urwid.calc_width(piece, 0, len(piece))  # a wide character that cannot be shown is a narrow "?"
         data += piece
         attributes.append(("focus" if selected else style, len(piece)))
-        charsets.extend(charset)
         left -= taken
-    if selected and left > 0:
+    if left > 0:
         data += b" " * left
-        attributes.append(("focus", left))
+        attributes.append(("focus" if selected else None, left))
         charsets.append((None, left))
     return data, attributes, charsets

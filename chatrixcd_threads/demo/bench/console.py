@@ -20,7 +20,7 @@ from typing import Any, Self
 import psutil
 
 import chatrixcd_threads
-from chatrixcd_threads.demo.bench.figures import Figure, at_most, median, percentile
+from chatrixcd_threads.demo.bench.figures import Figure, at_least, at_most, median, percentile
 from chatrixcd_threads.demo.bench.ground import Say, Visit, cpu_seconds
 from chatrixcd_threads.demo.terminal import MODES, Terminal, take_terminal
 
@@ -258,12 +258,11 @@ def flood(bots: Bots, say: Say, seconds: float = FLOOD_SECONDS) -> list[Figure]:
         cpu, growth = _flooded(seat, seconds, use)
         made, ages = seat.ask("made") / seconds, seat.seen.ages
     ours, bare = keys
-    if made < 0.95 * RATE:
-        raise RuntimeError(f"only {made:,.0f} of {RATE:,} lines/s could be logged here")
     return [
+        Figure("console flood: lines logged", "/s", made, RATE, at_least(0.95 * RATE), f"for {seconds:g} s; baseline: wanted"),
         Figure("console flood: key to frame p50", "ms", 1000 * median(ours), 1000 * median(bare)),
         Figure("console flood: key to frame p99", "ms", 1000 * percentile(ours, 0.99), 1000 * percentile(bare, 0.99),
-               at_most(KEY_LIMIT), f"{len(ours)} keys at {made:,.0f} lines/s; baseline: a program with one Text, typed at in turn"),
+               at_most(KEY_LIMIT), f"{len(ours)} keys; baseline: a program with one Text, typed at in turn"),
         Figure("console flood: age of newest line p50", "ms", 1000 * median(ages)),
         Figure("console flood: age of newest line p99", "ms", 1000 * percentile(ages, 0.99), None,
                at_most(AGE_LIMIT), f"just before each of {len(ages)} frames; the oldest {1000 * max(ages):.0f} ms"),

@@ -16,6 +16,7 @@ from chatrixcd_threads.demo.bench.figures import (
     Verdict,
     all_hold,
     as_json,
+    at_least,
     at_most,
     exactly,
     median,
@@ -66,6 +67,8 @@ def test_a_percentile_of_nothing_says_so() -> None:
         (Figure("f", "", 500, 480, exactly(500)), Verdict.HOLDS),
         (Figure("f", "", 499, 480, exactly(500)), Verdict.FAILS),
         (Figure("f", "", 501, 480, exactly(500)), Verdict.FAILS),
+        (Figure("f", "/s", 500, None, at_least(500)), Verdict.HOLDS),
+        (Figure("f", "/s", 499, None, at_least(500)), Verdict.FAILS),
         (Figure("f", "ms", 900, 1), Verdict.REPORTED),
         (Figure("f", "ms", None, 1), Verdict.FAILS),  # a failed measurement never passes
     ],
