@@ -96,10 +96,11 @@ class App:
         self._dispatch = Dispatch(inbox, self.journal, self._lanes, desk, reporter, notices, self._follower.again)
         office = Office(self._parts(inbox, surface), surface.poke)
         self.journal.changed = office.journaled
-        self._matrix.changed = surface.poke
+        self._matrix.changed = self._lanes.changed = surface.poke
         self._console = surface.open(office.doors(), commands)
         shown = [self._console] if self._console is not None else []
         self._supervisor = Supervisor([self._dispatch, self._follower, watch, self._matrix, *shown])
+        self._supervisor.moved = surface.poke
 
     def run(self) -> int:
         """Runs until a signal, `exit` or a fatal problem; returns the exit code, or leaves hard when a thread is stuck."""

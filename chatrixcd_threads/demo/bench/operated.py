@@ -100,6 +100,7 @@ class Bot:
         self._journal.changed = self._office.journaled
         self.ui = cast("Console | None", self._surface.open(self._office.doors(), commands))
         self.supervisor = Supervisor([self.ui] if self.ui is not None else [])
+        self._lanes.changed = self.supervisor.moved = self._surface.poke
         redactor = Redactor(lambda: SECRETS)
         handler = RingHandler(self._surface.ring, self._surface.logged) if options.handler == "ring" else _Null()
         handler.setFormatter(RedactingFormatter(redactor))
