@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.threads.service import ThreadInfo
@@ -107,4 +107,4 @@ class Doors:
     answers: Callable[[], tuple[tuple[str, str], ...]]  # (ticket, text) of the newest answers
     task_output: Callable[[int, int], tuple[str, ...]]  # last known lines of a task; asking for them has them fetched
     leave: Callable[[], None]  # asks the bot to stop
-    log: Ring = field(default_factory=Ring)  # the same lines by number, read only as far as they are shown
+    log: Ring | None = None  # the same lines by number, where the console is in the bot's process: read as far as shown

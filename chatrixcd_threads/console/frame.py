@@ -108,6 +108,12 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
     # --- drawing -------------------------------------------------------------------------------------------------
 
     @property
+    def behind(self) -> bool:
+        """Whether the view has not taken over everything yet and should be drawn again soon."""
+        view = self.view
+        return isinstance(view, Log) and view.behind
+
+    @property
     def shows_log(self) -> bool:
         """Whether a new log line changes what is on the screen."""
         return isinstance(self.view, Log)

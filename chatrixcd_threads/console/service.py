@@ -211,6 +211,8 @@ class Console(Service):
         frame = self._frame
         if frame is not None:
             frame.refresh()
+            if frame.behind:
+                self.poke()
 
     def _give_way(self, loop: urwid.MainLoop) -> None:
         """Ctrl-Z. After `bg` the bot goes on without the terminal, and takes it again when it is in front."""

@@ -9,9 +9,11 @@ import urwid
 from chatrixcd_threads.console.board import Board
 from chatrixcd_threads.console.cells import shown_line
 from chatrixcd_threads.console.reader import Reader
+from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.console.views.base import Hands, View
 
 _STEPS = (0, 20, 30, 40)
+_ROUNDS = 5  # of `log_lines` in one draw
 _NAMES = {0: "all levels", 20: "from INFO on", 30: "from WARNING on", 40: "errors only"}
 
 
@@ -23,7 +25,10 @@ class Log(View):
 
     def __init__(self, hands: Hands) -> None:
         super().__init__(hands)
-        self._ring = hands.doors.log
+        self._ring = hands.doors.log or Ring()
+        self._fetches = hands.doors.log is None
+        self._cursor = 0
+        self.behind = False
         self.reader = Reader(lambda number, line: _style(self._ring.level(number)))
         self._level = 0
 
@@ -32,6 +37,8 @@ class Log(View):
         return self.reader.pane
 
     def draw(self, board: Board, columns: int, height: int) -> None:
+        if self._fetches:
+            self._fetch()
         low, high = self._ring.span()
         self.reader.give(low, high, lambda number: shown_line(self._ring.at(number)))
 
@@ -51,6 +58,16 @@ class Log(View):
 
     def search(self, needle: str) -> bool | None:
         return self.reader.search(needle)
+
+    def _fetch(self) -> None:
+        """Takes lines over from the door, at most a ring full; `behind` says that more is waiting."""
+        self.behind = True
+        for _ in range(_ROUNDS):
+            self._cursor, lines = self.hands.doors.log_lines(self._cursor)
+            if not lines:
+                self.behind = False
+                break
+            self._ring.extend(lines)
 
     def _from(self, level: int) -> None:
         self._level = level
