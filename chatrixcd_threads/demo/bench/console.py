@@ -180,26 +180,32 @@ class Seat:
         return last - begun
 
 
-def typing(seats: Sequence[Seat], seconds: float) -> list[list[float]]:
-    """Types the same letter at each seat in turn, each 40 ms; for each seat the seconds to the frames with them.
+def typing(ours: Seat, bare: Seat, seconds: float) -> tuple[list[float], list[float]]:
+    """Types the same letters into the command bar above the log and into the smallest program, in turn, each 40 ms.
 
-    In front of each stands a colon with nothing behind it: the open command bar, or what the smallest program shows.
+    When the bar is full it is closed, and the log is stopped and followed again, which draws everything anew.
+    Seconds from each key to its frame.
     """
-    found: list[list[float]] = [[] for _ in seats]
+    here: list[float] = []
+    there: list[float] = []
     typed = ""
     until = time.monotonic() + seconds
     while (begun := time.monotonic()) < until:
-        typed += "abcdefghij"[len(found[0]) % 10]
-        for seat, took in zip(seats, found, strict=True):
-            took.append(seat.key(typed[-1], ":" + typed))
-        seats[0].watch(max(0.0, begun + KEY_SECONDS - time.monotonic()))
+        typed += "abcdefghij"[len(typed) % 10]
+        here.append(ours.key(typed[-1], ":" + typed))
+        there.append(bare.key(typed[-1], ":" + typed))
+        ours.watch(max(0.0, begun + KEY_SECONDS - time.monotonic()))
         if len(typed) == TYPED:
             typed = ""
-            for seat in seats:
+            for seat in (ours, bare):
                 seat.terminal.type("\x1b")
-            seats[0].watch(0.3)  # a lone escape is a key only when nothing follows
-            seats[0].key(":", ":")
-    return found
+            ours.watch(0.3)  # a lone escape is a key only when nothing follows
+            for said in ("standing still", "following"):
+                here.append(ours.key("f", said))
+                ours.watch(KEY_SECONDS)
+            ours.terminal.type(":")
+            ours.watch(0.1)
+    return here, there
 
 
 class Bots:
@@ -248,16 +254,17 @@ def flood(bots: Bots, say: Say, seconds: float = FLOOD_SECONDS) -> list[Figure]:
         other.until(":")
         seat.until("[1 ")
         seat.open("7", "[7 ")
-        seat.key(":", ":")
-        keys: list[list[float]] = []
+        seat.terminal.type(":")
+        ours: list[float] = []
+        bare: list[float] = []
 
         def use(left: float) -> None:
             seat.seen.ages.clear()
-            keys.extend(typing([seat, other], left))
+            for found, more in zip((ours, bare), typing(seat, other, left), strict=True):
+                found += more
 
         cpu, growth = _flooded(seat, seconds, use)
         made, ages = seat.ask("made") / seconds, seat.seen.ages
-    ours, bare = keys
     return [
         Figure("console flood: lines logged", "/s", made, RATE, at_least(0.95 * RATE), f"for {seconds:g} s; baseline: wanted"),
         Figure("console flood: key to frame p50", "ms", 1000 * median(ours), 1000 * median(bare)),
