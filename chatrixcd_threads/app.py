@@ -7,7 +7,6 @@ import os
 import queue
 import signal
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -50,6 +49,7 @@ from chatrixcd_threads.settings.messages import MessageManager
 from chatrixcd_threads.settings.watch import Pace, Watch
 from chatrixcd_threads.text.markup import text
 from chatrixcd_threads.text.redact import Redactor
+from chatrixcd_threads.threads.interpreter import share_well
 from chatrixcd_threads.threads.lanes import Job, Lanes
 from chatrixcd_threads.threads.supervisor import Supervisor
 
@@ -61,7 +61,6 @@ CHECK_SECONDS: Final = 5.0  # how often the journal's disk is looked at
 STOP_SECONDS: Final = 10.0
 TELL_SECONDS: Final = 2.0
 STARTING_SECONDS: Final = 10.0  # after so long a bot that is still connecting counts as started
-SWITCH_INTERVAL: Final = 0.001  # seconds; keeps the sync loop quick while workers compute
 
 EXIT_OK: Final = 0
 EXIT_STUCK: Final = 70
@@ -86,7 +85,7 @@ class App:
         self._clean = redactor.clean
         self._semaphore = Connection(settings.semaphore)
         inbox: queue.Queue[InboxItem] = queue.Queue(INBOX_SIZE)
-        self._matrix = MatrixService(lambda: config.now, self.journal, inbox, poke=surface.poke)
+        self._matrix = MatrixService(lambda: config.now, self.journal, inbox)
         self._follower = Follower(
             self.journal, lambda: self._semaphore.now, lambda: config.now.semaphore.poll_seconds, inbox.put
         )
@@ -116,11 +115,19 @@ class App:
         parts = self._parts(inbox, surface)
         self._door = Door(Path(settings.matrix.store_path) / SOCKET)
         office, outside = Office(parts, surface.poke), Office(parts, self._door.poke)  # one for each thread that calls
+
+        def journaled() -> None:
+            office.journaled()
+            outside.journaled()
+
+        self.journal.changed = journaled
+        self._matrix.changed = self._lanes.changed = surface.poke
         self._console = surface.open(office.doors(), commands)
         self._door.open(outside.doors())
         surface.door = self._door.poke
         shown = [self._console] if self._console is not None else []
         self._supervisor = Supervisor([self._dispatch, self._follower, watch, self._matrix, self._door, *shown])
+        self._supervisor.moved = surface.poke
         self._started: Callable[[str], None] | None = None
 
     def run(self, started: Callable[[str], None] | None = None) -> int:
@@ -128,7 +135,7 @@ class App:
 
         `started` is called once: when the homeserver has answered or will be tried again, or with what makes running impossible.
         """
-        sys.setswitchinterval(SWITCH_INTERVAL)
+        share_well()
         self._started = started
         self._on_signals()
         self._greet(self._config.now.bot.startup_message)
@@ -279,7 +286,7 @@ class App:
             health=self._health,
             files=lambda: self._tools().files(),
             prefix=lambda: self._config.now.bot.command_prefix,
-            log_lines=surface.ring.since,
+            log=surface.ring,
             leave=self.leave,
             clean=self._clean,
             hints_waiting=lambda: self._watch.hints_waiting,

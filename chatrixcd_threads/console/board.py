@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.events import Devices
 from chatrixcd_threads.threads.service import ThreadInfo
 
@@ -208,3 +209,5 @@ class Doors:
     trouble: Callable[[], str] = field(default=lambda: "", metadata=LOCAL)  # attached: why the bot is not there
     verify: Callable[[str, str, str], None] = lambda verb, what, device: None
     """start (user, device or empty), or accept, match, mismatch, cancel (flow, empty); what came of it is on the board."""
+    # The same lines by number, where the console is in the bot's process: read as far as they are shown.
+    log: Ring | None = field(default=None, metadata=LOCAL)

@@ -122,6 +122,11 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         view = self.view
         return isinstance(view, Log) and view.behind
 
+    @property
+    def shows_log(self) -> bool:
+        """Whether a new log line changes what is on the screen."""
+        return isinstance(self.view, Log)
+
     def refresh(self) -> None:
         """Takes over the board and what the view shows."""
         with self._guarded():
@@ -294,12 +299,16 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
     def keypress(self, size: tuple[int, int], key: str) -> str | None:  # type: ignore[override]
         """Bar, then question, then window, then view: one table says what the key does there."""
         with self._guarded():
+            bar, noticed = self.bar, self._notice
             self._notice = ""
             try:
                 self._press(key)
             except UserError as error:
                 self.notice(error.sentence)
-            self.refresh()
+            if bar is not None and bar is self.bar and not noticed and not self._notice:
+                self._foot(self._size[0])  # typing changes nothing else
+            else:
+                self.refresh()
         return None
 
     def mouse_event(  # type: ignore[override]

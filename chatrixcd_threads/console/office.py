@@ -31,6 +31,8 @@ from chatrixcd_threads.console.board import (
     TaskLine,
 )
 from chatrixcd_threads.console.filing import Filing
+from chatrixcd_threads.console.last import Last
+from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.events import Devices, InboxItem, Incoming, Kind, RoomInfo, VerifyWish
 from chatrixcd_threads.journal import inbox, launches, outbox, questions
 from chatrixcd_threads.journal.db import Journal
@@ -44,7 +46,6 @@ from chatrixcd_threads.threads.lanes import Job, LaneInfo, Lanes
 KEPT_ANSWERS: Final = 200
 PROBE_SECONDS: Final = 30.0
 OUTPUT_SECONDS: Final = 1.0
-BOARD_SECONDS: Final = 0.2
 SHOWN_LANES: Final = 20
 
 
@@ -61,13 +62,24 @@ class Parts:
     health: Callable[[], Health]
     files: Callable[[], Mapping[str, File]]
     prefix: Callable[[], str]
-    log_lines: Callable[[int], tuple[int, tuple[str, ...]]]
+    log: Ring
     leave: Callable[[], None]
     clean: Callable[[str], str] = lambda line: line
     hints_waiting: Callable[[], int] = lambda: 0
     lag: Callable[[], Lag] = lambda: Lag(0.0, 0.0, 0)
     devices: Callable[[], Devices] = Devices
     verify: Callable[[VerifyWish], None] = lambda wish: None
+
+
+@dataclass(frozen=True, slots=True)
+class _Journaled:
+    """The part of the board that stands in the journal."""
+
+    tasks: tuple[TaskLine, ...]
+    questions: tuple[QuestionLine, ...]
+    launches: tuple[LaunchLine, ...]
+    invites: tuple[RoomLine, ...]
+    size: int
 
 
 class Office:
@@ -82,14 +94,17 @@ class Office:
         self._probed = 0.0
         self._outputs: dict[tuple[int, int], tuple[str, ...]] = {}
         self._asked: dict[tuple[int, int], float] = {}
-        self._board: Board | None = None
         self._filing = Filing(parts.files, parts.clean, parts.lanes, poke, now)
+        self._journaled: _Journaled | None = None
+        self._all_rooms = Last(_all_rooms)
+        self._news = True  # in the journal; set by any thread
 
     def doors(self) -> Doors:
         """What the console may call."""
         return Doors(
             board=self.board,
-            log_lines=self._parts.log_lines,
+            log=self._parts.log,
+            log_lines=self._parts.log.since,
             type_command=self.type_command,
             answers=self.answers,
             task_output=self.task_output,
@@ -104,11 +119,17 @@ class Office:
         )
 
     def board(self) -> Board:
-        """The bot at this moment; at most one reading of the journal each fifth of a second."""
-        now = self._now()
-        if self._board is None or not 0 <= now - self._board.now < BOARD_SECONDS:
-            self._board = self._read(now)
-        return self._board
+        """The bot at this moment; the journal is read only when something has been written to it."""
+        kept = self._journaled
+        if kept is None or self._news:
+            self._news = False  # before it is read: what is written from here on counts as news
+            kept = self._journaled = self._read_journal()
+        return self._read(kept, self._now())
+
+    def journaled(self) -> None:
+        """Something was written to the journal. From any thread."""
+        self._news = True
+        self._poke()
 
     def type_command(self, line: str) -> str:
         """Journals what the operator typed and hands it to the dispatch. Returns the ticket of the answer."""
@@ -170,12 +191,24 @@ class Office:
         self._link = Link(*fresh, old.since if old.state == fresh[0] else self._now())
         self._poke()
 
-    def _read(self, now: float) -> Board:
+    def _read_journal(self) -> _Journaled:
+        read, path = self._parts.journal.read(), self._parts.journal.path
+        return _Journaled(
+            tasks=tuple(TaskLine(*row) for row in launches.followed_lines(read)),
+            questions=tuple(
+                QuestionLine(x.asker, x.room_id, str(x.payload.get("summary", "")), x.expires_at)
+                for x in questions.all_open(read)
+            ),
+            launches=tuple(LaunchLine(x.token, x.template_name, x.state, x.sender) for x in launches.unsettled(read)),
+            invites=tuple(RoomLine(room, room, False, 0, inviter) for room, inviter in invited(read)),
+            size=path.stat().st_size if path.exists() else 0,
+        )
+
+    def _read(self, kept: _Journaled, now: float) -> Board:
         if now - self._probed >= PROBE_SECONDS:
             self._probed = now
             self._parts.lanes.submit(Job(("console", "probe"), "probe of Semaphore", self._probe))
-        read, health = self._parts.journal.read(), self._parts.health()
-        path = self._parts.journal.path
+        health = self._parts.health()
         return Board(
             now=now,
             up=health.up,
@@ -187,22 +220,11 @@ class Office:
             lanes_waiting=health.lanes.waiting,
             given_up=health.lanes.given_up,
             owed=health.owed,
-            journal_bytes=path.stat().st_size if path.exists() else 0,
-            tasks=tuple(
-                TaskLine(
-                    x.project_id, x.task_id, x.template_name, x.status or "waiting", x.person, x.room_id, x.stopper
-                )
-                for x in launches.followed(read)
-            ),
-            questions=tuple(
-                QuestionLine(x.asker, x.room_id, str(x.payload.get("summary", "")), x.expires_at)
-                for x in questions.all_open(read)
-            ),
-            launches=tuple(LaunchLine(x.token, x.template_name, x.state, x.sender) for x in launches.unsettled(read)),
-            rooms=(
-                *(RoomLine(x.room_id, x.name, x.encrypted, x.members) for x in self._parts.rooms()),
-                *(RoomLine(room, room, False, 0, inviter) for room, inviter in invited(read)),
-            ),
+            journal_bytes=kept.size,
+            tasks=kept.tasks,
+            questions=kept.questions,
+            launches=kept.launches,
+            rooms=self._all_rooms(self._parts.rooms(), kept.invites),
             files=tuple(
                 FileLine(name, file.version.since, file.error.sentence if file.error else "", file.held is not None)
                 for name, file in self._parts.files().items()
@@ -216,6 +238,10 @@ class Office:
             lag=self._parts.lag(),
             devices=self._parts.devices(),
         )
+
+
+def _all_rooms(rooms: tuple[RoomInfo, ...], invites: tuple[RoomLine, ...]) -> tuple[RoomLine, ...]:
+    return (*(RoomLine(x.room_id, x.name, x.encrypted, x.members) for x in rooms), *invites)
 
 
 def invited(connection: Any) -> list[tuple[str, str]]:

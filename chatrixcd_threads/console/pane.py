@@ -29,7 +29,7 @@ class Pane(urwid.Widget):
         self._rows = EMPTY
         self._focus = self._top = 0
         self._height = 1
-        self._seen: tuple[object, ...] = ()
+        self._shown: list[tuple[Row, str]] = []
         self._encoded: dict[tuple[Row, int, str], _Encoded] = {}
 
     @property
@@ -71,7 +71,8 @@ class Pane(urwid.Widget):
             self._focus = rows.high - 1
             self._top = rows.high - self._height
         self._place()
-        if self._look() != self._seen:
+        before, self._shown = self._shown, self._visible()
+        if self._shown != before:
             self._invalidate()
 
     def go(self, number: int) -> None:
@@ -80,8 +81,7 @@ class Pane(urwid.Widget):
         self._focus = number
         if not self._choosing:
             self._top = number - self._height // 3
-        self._place()
-        self._invalidate()
+        self._moved()
 
     def move(self, command: str) -> bool:
         """up, down, page up, page down, first, last. False: this is no movement."""
@@ -98,8 +98,7 @@ class Pane(urwid.Widget):
             self._focus += step or 0
         else:
             self._top += step or 0
-        self._place()
-        self._invalidate()
+        self._moved()
         return True
 
     def at_end(self) -> bool:
@@ -114,11 +113,15 @@ class Pane(urwid.Widget):
             if self.following:
                 self._top = self._rows.high - height
             self._place()
-        self._seen = self._look()
-        made = [self._encode(row, columns, mark) for row, mark in self._visible()]
-        made += [(b"", [], [])] * (height - len(made))
+            self._shown = self._visible()
+        made = [self._encode(row, columns, mark) for row, mark in self._shown]
+        made += [(b" " * columns, [(None, columns)], [(None, columns)])] * (height - len(made))
         return urwid.TextCanvas(
-            [text for text, _, _ in made], [attr for _, attr, _ in made], [cs for _, _, cs in made], maxcol=columns
+            [text for text, _, _ in made],
+            [attr for _, attr, _ in made],
+            [cs for _, _, cs in made],
+            maxcol=columns,
+            check_width=False,  # `encode` has filled them up
         )
 
     def keypress(self, size: tuple[int, int], key: str) -> str | None:  # type: ignore[override]
@@ -137,6 +140,11 @@ class Pane(urwid.Widget):
         elif self._choosing and self._top + row < self._rows.high:
             self.go(self._top + row)
         return True
+
+    def _moved(self) -> None:
+        self._place()
+        self._shown = self._visible()
+        self._invalidate()
 
     def _place(self) -> None:
         low, high = self._rows.low, self._rows.high
@@ -158,9 +166,6 @@ class Pane(urwid.Widget):
             found.append((self._rows.at(number), mark))
         return found
 
-    def _look(self) -> tuple[object, ...]:
-        return (self._height, *self._visible())
-
     def _encode(self, row: Row, columns: int, mark: str) -> _Encoded:
         known = self._encoded.get((row, columns, mark))
         if known is not None:
@@ -172,23 +177,30 @@ class Pane(urwid.Widget):
 
 
 def encode(row: Row, columns: int, mark: str = "") -> _Encoded:
-    """A row as the bytes, attributes and character sets of a canvas row, cut at the width."""
+    """A row as the bytes, attributes and character sets of a canvas row, of exactly that width."""
     selected = bool(mark.strip())
     parts = ((("focus" if selected else "body"), mark), *row.parts) if mark else row.parts
-    data, attributes, charsets, left = b"", [], [], columns
+    data, left = b"", columns
+    attributes: list[tuple[Any, int]] = []
+    charsets: list[tuple[Any, int]] = []
     for style, text in parts:
         if left <= 0:
             break
-        end, taken = urwid.calc_text_pos(text, 0, len(text), left)
-        piece, charset = urwid.apply_target_encoding(text[:end])
-        if not piece:
+        if not text:
             continue
+        if text.isascii():
+            piece, taken = text[:left].encode("ascii"), min(len(text), left)
+            charsets.append((None, taken))
+        else:
+            end, _ = urwid.calc_text_pos(text, 0, len(text), left)
+            piece, charset = urwid.apply_target_encoding(text[:end])
+            charsets.extend(charset)
+            taken = urwid.calc_width(piece, 0, len(piece))  # a wide character that cannot be shown is a narrow "?"
         data += piece
         attributes.append(("focus" if selected else style, len(piece)))
-        charsets.extend(charset)
         left -= taken
-    if selected and left > 0:
+    if left > 0:
         data += b" " * left
-        attributes.append(("focus", left))
+        attributes.append(("focus" if selected else None, left))
         charsets.append((None, left))
     return data, attributes, charsets

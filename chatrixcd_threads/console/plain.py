@@ -61,6 +61,8 @@ class Plain(Service):
         with contextlib.suppress(BlockingIOError):
             os.write(self._writer, b"!")
 
+    logged = poke
+
     def wake(self) -> None:
         """Ends `run` after its stop event was set."""
         self.poke()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from chatrixcd_threads.console.pane import Pane
@@ -30,7 +30,7 @@ class Reader:
         self._style = style
         self._low = self._high = 0
         self._at: Callable[[int], str] = lambda number: ""
-        self._keep: Callable[[int, str], bool] | None = None
+        self._keep: Callable[[int, int], Iterable[int]] | None = None
         self._kept: deque[int] = deque()
         self._dropped = self._scanned = 0
         self._pattern: re.Pattern[str] | None = None
@@ -42,6 +42,14 @@ class Reader:
 
     def filter(self, keep: Callable[[int, str], bool] | None) -> None:
         """Shows only lines that are kept; None shows all."""
+
+        def pick(low: int, high: int) -> Iterable[int]:
+            return (number for number in range(low, high) if keep is not None and keep(number, self._at(number)))
+
+        self.pick(None if keep is None else pick)
+
+    def pick(self, keep: Callable[[int, int], Iterable[int]] | None) -> None:
+        """Like `filter`, but `keep` gives the numbers of a whole range (low, high) without having lines read."""
         self._keep = keep
         self._kept.clear()
         self._dropped = self._scanned = 0
@@ -63,9 +71,7 @@ class Reader:
         if self._keep is None:
             self.pane.give(Rows(self._low, self._high, self._row))
             return
-        for number in range(max(self._scanned, self._low), self._high):
-            if self._keep(number, self._at(number)):
-                self._kept.append(number)
+        self._kept.extend(self._keep(max(self._scanned, self._low), self._high))
         self._scanned = self._high
         while self._kept and self._kept[0] < self._low:
             self._kept.popleft()

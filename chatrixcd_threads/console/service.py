@@ -28,8 +28,9 @@ from chatrixcd_threads.threads.service import Service
 
 log = logging.getLogger("chatrixcd.console")
 
-FRAME_SECONDS: Final = 0.033
-IDLE_SECONDS: Final = 2.0
+FRAME_SECONDS: Final = 0.02
+LOG_SECONDS: Final = 0.04  # nobody reads a flood: 25 frames a second keep its newest line young enough
+IDLE_SECONDS: Final = 3.0
 _GONE: Final = (errno.EIO, errno.ENXIO, errno.EPIPE, errno.EBADF, errno.ENODEV, errno.ENOTTY)
 _SCREEN: Final = 1  # the descriptor that is drawn on
 _HEARD_SECONDS: Final = 1.0
@@ -59,11 +60,11 @@ class Console(Service):
         self._beat: Callable[[], None] = lambda: None
         self._loop: urwid.MainLoop | None = None
         self._frame: Frame | None = None
-        self._drawn_at = 0.0
-        self._armed = False
+        self._drawn_at = self._log_at = 0.0
+        self._armed = self._log_armed = False
         # Written by any thread, read and cleared by the ui thread; each is a single reference.
         self._to_edit: tuple[str, Callable[[str], None]] | None = None
-        self._dirty = self._resized = self._suspend = self._resumed = self._hung_up = False
+        self._dirty = self._logged = self._resized = self._suspend = self._resumed = self._hung_up = False
         # One pipe for the life of the process: a late writer can never meet a descriptor that was given to another.
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
@@ -75,6 +76,12 @@ class Console(Service):
         """Something has changed: draw soon. Costs nothing while a drawing is due anyway."""
         if not self._dirty:
             self._dirty = True
+            self._ring()
+
+    def logged(self) -> None:
+        """There is a new log line: draw it, if the log is shown. Costs nothing while that is due anyway."""
+        if not self._logged:
+            self._logged = True
             self._ring()
 
     def wake(self) -> None:
@@ -153,7 +160,7 @@ class Console(Service):
         )
         loop = urwid.MainLoop(frame, self._palette, screen=screen, handle_mouse=self._mouse)
         self._loop, self._frame = loop, frame
-        self._armed = False
+        self._armed = self._log_armed = False
         loop.watch_file(self._reader, self._rung)
         loop.set_alarm_in(0, self._idle)
         try:
@@ -198,18 +205,31 @@ class Console(Service):
             self._draw()
         if self._dirty and not self._armed:
             self._armed = True
-            wait = self._drawn_at + FRAME_SECONDS - time.monotonic()
-            if wait <= 0:
-                self._due(loop, None)
-            else:
-                loop.set_alarm_in(wait, self._due)
+            self._soon(loop, self._drawn_at + FRAME_SECONDS, self._due)
+        if self._logged and not self._log_armed:
+            self._log_armed = True
+            self._soon(loop, self._log_at + LOG_SECONDS, self._log_due)
+
+    def _soon(self, loop: urwid.MainLoop, at: float, call: Callable[[urwid.MainLoop, object], None]) -> None:
+        wait = at - time.monotonic()
+        if wait <= 0:
+            call(loop, None)
+        else:
+            loop.set_alarm_in(wait, call)
 
     def _due(self, loop: urwid.MainLoop, data: object) -> None:
         self._armed = False
         self._draw()
 
+    def _log_due(self, loop: urwid.MainLoop, data: object) -> None:
+        self._log_armed = self._logged = False
+        self._log_at = time.monotonic()
+        frame = self._frame
+        if frame is not None and frame.shows_log:
+            self._draw()
+
     def _draw(self) -> None:
-        self._dirty = False  # before the board is read: what changes from here on rings again
+        self._dirty = self._logged = False  # before the board is read: what changes from here on rings again
         self._drawn_at = time.monotonic()
         frame = self._frame
         if frame is not None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from chatrixcd_threads.console.board import Board, Link, TaskLine
 from chatrixcd_threads.console.cells import can_unicode, many, shown, size, span
+from chatrixcd_threads.console.last import Last
 from chatrixcd_threads.events import Stage
 from chatrixcd_threads.threads.service import State, ThreadInfo
 
@@ -133,6 +134,10 @@ def summary(board: Board) -> tuple[Grade, str]:
 
 def lines(board: Board) -> list[Line]:
     """All parts: problems first, the newest of them at the top; the others in the order in which one asks."""
+    return list(_of_board(board))
+
+
+def _all_lines(board: Board) -> list[Line]:
     found = [
         _link("Matrix", board.matrix, board.now, "6", "threads", "view threads"),
         _link("Semaphore", board.semaphore, board.now, "p", "ping", "ask ping"),
@@ -168,9 +173,8 @@ def _launches(board: Board) -> Line:
 
 
 def _tasks(board: Board) -> Line:
-    going = [each for each in board.tasks if not is_over(each)]
-    asking = [each for each in going if each.status == "waiting_confirmation"]
-    queued = [each for each in going if each.status == "waiting"]
+    going = _going(board.tasks)
+    asking, queued = _asking(going), _queued(going)
     if not going:
         return Line("Tasks", Grade.IDLE, "NONE", "no task is running", "2", "look", "view tasks")
     first = (asking or going)[0]
@@ -209,9 +213,9 @@ def _files(board: Board) -> Line:
 
 
 def _rooms(board: Board) -> Line:
-    invites = [each for each in board.rooms if each.invited_by]
+    invites = _invites(board.rooms)
     joined = len(board.rooms) - len(invites)
-    detail = f"{many(joined, 'room')}, {sum(each.encrypted for each in board.rooms if not each.invited_by)} encrypted"
+    detail = f"{many(joined, 'room')}, {_encrypted(board.rooms)} encrypted"
     if invites:
         asked = f"{many(len(invites), 'invite')}: {shown(invites[0].name or invites[0].room_id)}"
         return Line(
@@ -273,7 +277,7 @@ def _threads(board: Board) -> Line:
 
 
 def _restart(board: Board) -> Line:
-    followed = sum(not is_over(each) for each in board.tasks)
+    followed = len(_going(board.tasks))
     parts = [
         f"{many(followed, 'task')} followed again" if followed else "",
         f"{many(len(board.questions), 'question')} kept" if board.questions else "",
@@ -281,3 +285,12 @@ def _restart(board: Board) -> Line:
     ]
     said = ", ".join(part for part in parts if part)
     return Line("Restart", Grade.OK, "SAFE", f"nothing is lost{': ' + said if said else ''}", "q", "stop", "quit")
+
+
+# Tasks and rooms are many, and stay the same for many boards.
+_of_board = Last(_all_lines)
+_going = Last(lambda tasks: [each for each in tasks if not is_over(each)])
+_asking = Last(lambda going: [each for each in going if each.status == "waiting_confirmation"])
+_queued = Last(lambda going: [each for each in going if each.status == "waiting"])
+_invites = Last(lambda rooms: [each for each in rooms if each.invited_by])
+_encrypted = Last(lambda rooms: sum(each.encrypted for each in rooms if not each.invited_by))

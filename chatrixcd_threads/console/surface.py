@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -27,10 +28,17 @@ class Surface:
         """The service to run, or None."""
         if self.shown == "screen":
             keys = KEYS if doors.detach is None else ATTACHED
-            self.service = Console(doors, theme=self.theme, mouse=self.mouse, keys=keys, names=names)
+            debug = sys.flags.dev_mode
+            self.service = Console(doors, theme=self.theme, mouse=self.mouse, keys=keys, names=names, debug=debug)
         elif self.shown == "plain":
             self.service = Plain(doors)
         return self.service
+
+    def logged(self) -> None:
+        """There is a new log line in the ring. From any thread."""
+        if self.service is not None:
+            self.service.logged()
+        self.door()
 
     def poke(self) -> None:
         """There is something new to show. From any thread; before there is a console it does nothing."""

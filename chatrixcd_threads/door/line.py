@@ -40,7 +40,7 @@ from chatrixcd_threads.door.frames import (
     read_bot,
 )
 from chatrixcd_threads.door.peer import connect, peer
-from chatrixcd_threads.door.ports import Port, fingerprint, ports, rings
+from chatrixcd_threads.door.ports import Port, fingerprint, ports
 from chatrixcd_threads.door.service import mismatch
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.threads.service import Service
@@ -168,8 +168,7 @@ class Line(Service):
             name: own.get(name) or partial(self._keep if name in KEPT else self._ask, port)
             for name, port in ports().items()
         }
-        made |= dict.fromkeys(rings(), self.ring)
-        return Doors(**made, detach=detach, trouble=lambda: self._trouble)
+        return Doors(**made, log=self.ring, detach=detach, trouble=lambda: self._trouble)
 
     def _keep(self, port: Port, *args: Any) -> Any:
         """What the bot said last; it is asked anew meanwhile. Before the first answer nothing: only the board is there at once."""

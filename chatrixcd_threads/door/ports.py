@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 
 from chatrixcd_threads.console.board import LOCAL, Doors
-from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.door.frames import Junk
 
 
@@ -43,14 +42,8 @@ def ports() -> dict[str, Port]:
     return {
         field.name: _port(field.name, hints[field.name])
         for field in dataclasses.fields(Doors)
-        if field.metadata != LOCAL and field.name not in rings()
+        if field.metadata != LOCAL
     }
-
-
-@functools.cache
-def rings() -> frozenset[str]:
-    """Fields that are the log itself and not a door: a console in another process has a ring of its own."""
-    return frozenset(name for name, hint in typing.get_type_hints(Doors).items() if hint is Ring)
 
 
 @functools.cache

@@ -6,7 +6,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -138,6 +138,10 @@ CREATE INDEX questions_command ON questions (command_event);
 SCHEMA_VERSION = max(STEPS)
 
 
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
 class Journal:
     """One SQLite file. Each thread has its own connection; `write` transactions take turns in one lock.
 
@@ -148,6 +152,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trouble = ""  # why the last write failed, when it was the disk or the file; a single reference
+        self.changed: Callable[[], None] = _nobody  # after each transaction, in its thread; set before the start
         self._turn = threading.Lock()
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
@@ -177,6 +182,7 @@ class Journal:
                 if connection.in_transaction:  # a full disk has rolled back by itself
                     connection.execute("ROLLBACK")
                 raise
+        self.changed()
 
     def read(self) -> sqlite3.Connection:
         """This thread's connection, for single reading statements."""

@@ -193,6 +193,16 @@ def followed(connection: sqlite3.Connection) -> list[Follow]:
     return [_follow(row) for row in connection.execute("SELECT * FROM follows WHERE done = 0 ORDER BY id").fetchall()]
 
 
+def followed_lines(connection: sqlite3.Connection) -> list[tuple[int, int, str, str, str, str, str | None]]:
+    """The same for a list: (project, task, template, status, person, room, stopper); no status yet is "waiting"."""
+    cursor = connection.cursor()
+    cursor.row_factory = None
+    return cursor.execute(
+        "SELECT project_id, task_id, template_name, coalesce(nullif(status, ''), 'waiting'), person, room_id, stopper"
+        " FROM follows WHERE done = 0 ORDER BY id"
+    ).fetchall()
+
+
 def get_follow(connection: sqlite3.Connection, follow_id: int) -> Follow | None:
     """One followed task."""
     row = connection.execute("SELECT * FROM follows WHERE id = ?", (follow_id,)).fetchone()

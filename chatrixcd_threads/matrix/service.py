@@ -46,7 +46,6 @@ class MatrixService(Service):
         journal: Journal,
         inbox: queue.Queue[InboxItem],
         clock: Callable[[], float] = time.monotonic,
-        poke: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings, self._journal, self._inbox, self._clock = settings, journal, inbox, clock
         self._requests: queue.SimpleQueue[RoomRequest] = queue.SimpleQueue()
@@ -55,9 +54,9 @@ class MatrixService(Service):
         self._stopping: asyncio.Event | None = None
         self._rooms: tuple[RoomInfo, ...] = ()
         self._devices = Devices()
-        self._poke = poke
         self._link = ("connecting", "", time.time())
         self._lag = LoopLag()
+        self.changed: Callable[[], None] = lambda: None  # link or rooms are others now; set before the start
         self._login = settings().matrix  # the settings that log in; newer ones only after they have worked
 
     # --- for other threads --------------------------------------------------------------------------------------
@@ -204,14 +203,16 @@ class MatrixService(Service):
         """One reference, replaced whole; only a change of the state itself begins a new `since`."""
         old, _, since = self._link
         self._link = (state, note, since if old == state else time.time())
+        self.changed()
 
     def _publish(self, rooms: tuple[RoomInfo, ...]) -> None:
         self._rooms = rooms
+        self.changed()
 
     def _show_devices(self, devices: Devices) -> None:
         if devices != self._devices:
             self._devices = devices
-            self._poke()
+            self.changed()
 
     async def _keep_beating(self, beat: Callable[[], None]) -> None:
         while True:

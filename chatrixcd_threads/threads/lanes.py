@@ -73,6 +73,7 @@ class Lanes:
     ) -> None:
         self._workers, self._per_lane, self._clock = workers, per_lane, clock
         self._failed, self._freed = failed, freed
+        self.changed: Callable[[], None] = lambda: None  # a job has begun or ended; set before the start
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
         self._lanes: dict[Hashable, deque[Job]] = {}
@@ -183,6 +184,7 @@ class Lanes:
             job = self._lanes[key][0]
             job.started, job.thread = self._clock(), threading.get_ident()
             self._running[key] = job
+        self.changed()
         try:
             job.context.run(job.call)
         except BaseException as error:  # noqa: BLE001 - one of the three places: a job may end, its worker never
@@ -204,6 +206,7 @@ class Lanes:
             self._hand_out(pool, job.key)  # to the back: lanes take turns
         if free:
             self._freed(job.key)
+        self.changed()
 
     def _hand_out(self, pool: ThreadPoolExecutor, key: Hashable) -> None:
         """Gives a lane its next turn (lock not held)."""

@@ -47,6 +47,7 @@ class Supervisor:
     def __init__(self, services: Iterable[Service], *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lives = {service.name: _Life(service) for service in services}
+        self.moved: Callable[[], None] = lambda: None  # a service has another state; set before the start
         self.changed = threading.Event()  # a thread ended or a stop was asked for: the main thread should look now
 
     def start(self, names: Iterable[str] | None = None) -> None:
@@ -154,3 +155,4 @@ class Supervisor:
         if state is not life.state:
             log.debug("thread %s: %s -> %s", life.service.name, life.state, state)
             life.state, life.since = state, now
+            self.moved()

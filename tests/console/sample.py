@@ -210,6 +210,7 @@ class Feed:
         self.previews = PREVIEWS
         self.doors = Doors(
             board=lambda: self.now,
+            log=self.ring,
             log_lines=self.ring.since,
             type_command=self._type,
             answers=lambda: tuple(self.answered.items()),

@@ -5,24 +5,24 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import re
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 import urwid
+from hypothesis import given
+from hypothesis import strategies as st
 from urwid.testing import ScriptedScreen
 
-import chatrixcd_threads
 from chatrixcd_threads.console import rescue
 from chatrixcd_threads.console.board import Link
 from chatrixcd_threads.console.guard import only_this_thread
 from chatrixcd_threads.console.plain import Plain
-from chatrixcd_threads.console.ring import KEPT_LINES, MOST_AT_ONCE, Ring, RingHandler
-from chatrixcd_threads.console.service import FRAME_SECONDS, Console
+from chatrixcd_threads.console.ring import KEPT_LINES, LONGEST_LINE, MOST_AT_ONCE, Ring, RingHandler
+from chatrixcd_threads.console.service import FRAME_SECONDS, LOG_SECONDS, Console
+from chatrixcd_threads.text.redact import MASK, RedactingFormatter, Redactor
 from tests.console.sample import Feed, stormy
 
 LIMIT = 20.0
@@ -101,6 +101,33 @@ def test_changes_are_drawn_soon(running: Running) -> None:
     assert max(took) < 5
 
 
+def test_a_log_line_is_drawn_only_where_the_log_is_shown(running: Running) -> None:
+    ring = running.feed.ring
+    ring.add("not to be seen")
+    running.console.logged()
+    running.note("after the line.")
+    running.screen.until("after the line.")
+    assert not running.console._logged  # taken note of, although nothing was drawn for it
+    running.console._loop.call_from_thread(lambda: running.console._frame.perform("view log"))  # type: ignore[union-attr]
+    running.console.poke()
+    running.screen.until("not to be seen")
+    ring.add("seen at once")
+    running.console.logged()
+    running.screen.until("seen at once")
+
+
+def test_a_flood_of_log_lines_is_few_frames(running: Running) -> None:
+    running.console._loop.call_from_thread(lambda: running.console._frame.perform("view log"))  # type: ignore[union-attr]
+    running.console.poke()
+    running.screen.until("[7 Log]")
+    before, begun = running.screen.draw_count, time.monotonic()
+    for number in range(20_000):
+        running.feed.ring.add(f"line {number}.")
+        running.console.logged()
+    running.screen.until("line 19999.")
+    assert running.screen.draw_count - before <= (time.monotonic() - begun) / LOG_SECONDS + 5
+
+
 def test_a_flood_of_pokes_is_few_frames(running: Running) -> None:
     before, begun = running.screen.draw_count, time.monotonic()
     for number in range(20_000):
@@ -135,6 +162,17 @@ def test_a_hang_up_ends_the_console_and_not_its_thread(running: Running) -> None
     running.console.on_hangup()
     running.thread.join(0.2)
     assert running.thread.is_alive()
+
+
+def test_a_running_console_catches_another_thread(running: Running) -> None:
+    """The debug mode of the service itself: the terminal tests and `python -X dev` run with it."""
+    frame = running.console._frame
+    assert frame is not None
+    for touch in (frame.resized, lambda: frame.render((80, 24)), lambda: frame.view.pane.go(1)):
+        with pytest.raises(AssertionError, match="a widget was touched by the thread MainThread"):
+            touch()
+    running.note("it goes on.")
+    running.screen.until("it goes on.")
 
 
 def test_the_guard_catches_another_thread() -> None:
@@ -188,6 +226,77 @@ def test_the_handler_fills_the_ring() -> None:
     logger.warning("two\nlines")
     assert ring.since(0)[1] == ("WARNING two", "lines")
     assert pokes == [1]
+
+
+def written(ring: Ring, form: logging.Formatter | None = None) -> logging.Logger:
+    """A logger that writes into the ring only."""
+    handler = RingHandler(ring)
+    handler.setFormatter(form)
+    logger = logging.Logger("chatrixcd.test")
+    logger.addHandler(handler)
+    return logger
+
+
+SAID = st.text(st.characters(codec="utf-8"), max_size=60) | st.sampled_from(
+    ("password=hunter22", "Bearer abcdefghij", "my-own-secret", "x" * LONGEST_LINE + " my-own-secret", "two\nlines")
+)
+
+
+@given(st.lists(SAID, max_size=4), st.booleans())
+def test_a_line_reads_later_as_it_would_have_been_written_at_once(words: list[str], failing: bool) -> None:
+    """Lazy and immediate formatting agree, in text and in number of lines: whatever is logged, however it is read."""
+    form = RedactingFormatter(Redactor(lambda: ("my-own-secret",)))
+    at_once: list[str] = []
+
+    class Immediate(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            at_once.extend(line[:LONGEST_LINE] for line in form.format(record).split("\n"))
+
+    ring = Ring()
+    logger = written(ring, form)
+    logger.addHandler(Immediate())
+    for word in words:
+        logger.warning("said: %s", word, exc_info=ValueError(word) if failing else None)
+    low, high = ring.span()
+    assert [ring.at(number) for number in range(low, high)] == at_once
+    assert ring.since(0) == (high, tuple(at_once))
+    assert ring.levels(low, high) == [logging.WARNING] * high
+    assert "my-own-secret" not in "".join(at_once)
+
+
+def test_a_line_that_is_read_late_knows_the_secrets_of_then() -> None:
+    secrets: list[str] = []
+    ring = Ring()
+    logger = written(ring, RedactingFormatter(Redactor(lambda: secrets)))
+    logger.error("the new token is %s", "tok-very-new")
+    secrets.append("tok-very-new")
+    assert "tok-very-new" not in ring.at(0)
+    assert ring.since(0)[1][0].endswith(f"the new token is {MASK}")
+
+
+def test_what_changes_after_it_was_logged_reads_as_it_was() -> None:
+    ring, things = Ring(), ["first"]
+    logger = written(ring)
+    logger.error("things: %s", things)
+    things.append("second")
+    assert ring.at(0) == "things: ['first']"
+
+
+def test_a_bad_logging_call_hurts_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+    ring = Ring()
+    written(ring).error("one %s, two %s", 1)
+    assert ring.span() == (0, 0)
+    assert "not enough arguments" in capfd.readouterr().err
+
+
+def test_levels_are_told_by_number() -> None:
+    ring = Ring(4)
+    ring.add("2026-11-23 23:28:51,000 ERROR   sync       it broke\nTraceback\n  line 5")
+    ring.add("2026-11-23 23:28:51,000 WARNING sync       careful")
+    assert ring.levels(0, 4) == [40, 40, 40, 30]
+    ring.add("of its own", 10)
+    assert ring.levels(0, 9) == [0, 40, 40, 30, 10]
+    assert (ring.level(0), ring.level(4), ring.level(5)) == (0, 10, 0)
 
 
 def test_the_rescue_can_be_called_any_time() -> None:
@@ -269,10 +378,3 @@ def test_plain_asks_before_it_stops_the_bot(
     write("ping\n")
     until("Asked: ping")
     assert feed.left == 1
-
-
-def test_urwid_lives_only_in_the_console() -> None:
-    package = Path(chatrixcd_threads.__file__).parent
-    for path in package.rglob("*.py"):
-        imports = re.search(r"^\s*(?:import|from) urwid", path.read_text(), re.MULTILINE)
-        assert not imports or path.is_relative_to(package / "console"), path

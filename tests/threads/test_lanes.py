@@ -304,6 +304,17 @@ def test_a_failure_that_cannot_be_told_does_not_block_the_lane() -> None:
         lanes.wait_idle(clock.now + LIMIT)
 
 
+def test_each_begin_and_each_end_of_a_job_is_told(yard: Callable[..., Yard]) -> None:
+    made = yard(1)
+    running: list[int] = []
+    made.lanes.changed = lambda: running.append(made.lanes.counts().running)
+    gate = made.gate()
+    assert gate.runs()
+    assert running == [1]
+    gate.go.set()
+    wait_until(lambda: running == [1, 0])
+
+
 def test_a_job_sees_the_context_of_whoever_made_it(yard: Callable[..., Yard]) -> None:
     here = yard()
     request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="none")

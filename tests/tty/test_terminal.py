@@ -97,7 +97,9 @@ def test_a_failing_view_shows_a_panel_and_recovers(log: Path) -> None:
         terminal.shows("This view has failed")
         terminal.goes_on()
         terminal.ask("mend")
-        terminal.shows("[7 Log]", "the console's view log failed")
+        terminal.shows("[7 Log]")
+        terminal.type("/view log failed\r")
+        terminal.shows("the console's view log failed")
         terminal.process.send_signal(signal.SIGTERM)
         terminal.ends()
 

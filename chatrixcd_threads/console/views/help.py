@@ -24,6 +24,7 @@ class Help(View):
         super().__init__(hands)
         self._table, self._names = table, names
         self._headings: set[int] = set()
+        self._made_for: tuple[int, tuple[str, ...]] | None = None
         self.reader = Reader(lambda number, line: "title" if number in self._headings else "body")
         self.reader.pane.following = False
 
@@ -32,6 +33,13 @@ class Help(View):
         return self.reader.pane
 
     def draw(self, board: Board, columns: int, height: int) -> None:
+        """The page is made anew only for another width or other commands."""
+        made_for = (columns, tuple(sorted(shown(each) for each in self._names())))
+        if made_for != self._made_for:
+            self._made_for = made_for
+            self._write(*made_for)
+
+    def _write(self, columns: int, names: tuple[str, ...]) -> None:
         lines: list[str] = []
         self._headings = set()
         for heading, entries in self._table.sections():
@@ -42,11 +50,10 @@ class Help(View):
                 lines.append(f"  {fit(keys, 18)}  {parts[0]}")
                 lines += [" " * 22 + part for part in parts[1:]]
             lines.append("")
-        names = ", ".join(sorted(shown(each) for each in self._names()))
         if names:
             self._headings.add(len(lines))
             lines += ["Commands (press : and type one; help NAME explains it)"]
-            lines += [f"  {part}" for part in fold(names, columns - 2, 20)]
+            lines += [f"  {part}" for part in fold(", ".join(names), columns - 2, 20)]
         self.reader.give(0, len(lines), lambda number: lines[number] if number < len(lines) else "")
 
     def act(self, command: str) -> bool:

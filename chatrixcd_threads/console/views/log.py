@@ -2,49 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import urwid
 
 from chatrixcd_threads.console.board import Board
 from chatrixcd_threads.console.cells import shown_line
 from chatrixcd_threads.console.reader import Reader
-from chatrixcd_threads.console.ring import KEPT_LINES, Ring
+from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.console.views.base import Hands, View
 
-_LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 _STEPS = (0, 20, 30, 40)
-_NAMES = {0: "all levels", 20: "from INFO on", 30: "from WARNING on", 40: "errors only"}
 _ROUNDS = 5  # of `log_lines` in one draw
+_ERRORS = ("ERROR", "CRITICAL")
+_NAMES = {0: "all levels", 20: "from INFO on", 30: "from WARNING on", 40: "errors only"}
 
 
 class Log(View):
-    """Owner: the ui thread. Lines are taken from the door only while they are shown."""
+    """Owner: the ui thread. Only the lines on the screen are read from the ring."""
 
     name = "log"
     title = "Log"
 
     def __init__(self, hands: Hands) -> None:
         super().__init__(hands)
-        self.reader = Reader(lambda number, line: _style(self._levels[number % KEPT_LINES]))
-        self._ring = Ring(KEPT_LINES)
-        self._levels = [0] * KEPT_LINES
-        self._level = 0
-        self._last = 20
+        self._ring = hands.doors.log or Ring()
+        self._fetches = hands.doors.log is None
         self._cursor = 0
         self.behind = False
+        self.reader = Reader(lambda number, line: _style(self._ring.level(number)))
+        self._level = 0
 
     @property
     def widget(self) -> urwid.Widget:
         return self.reader.pane
 
     def draw(self, board: Board, columns: int, height: int) -> None:
-        """Takes over what has come, at most a ring full; `behind` says that more is waiting."""
-        self.behind = True
-        for _ in range(_ROUNDS):
-            self._cursor, lines = self.hands.doors.log_lines(self._cursor)
-            if not lines:
-                self.behind = False
-                break
-            self._take(lines)
+        if self._fetches:
+            self._fetch()
         low, high = self._ring.span()
         self.reader.give(low, high, lambda number: shown_line(self._ring.at(number)))
 
@@ -73,22 +68,27 @@ class Log(View):
 
     def _begins_error(self, number: int) -> bool:
         """The first line of an error, not those of its traceback."""
-        if self._levels[number % KEPT_LINES] < _STEPS[-1]:
+        if self._ring.level(number) < _STEPS[-1]:
             return False
-        return _LEVELS.get(self._ring.at(number)[24:32].partition(" ")[0], 0) >= _STEPS[-1]
+        return self._ring.at(number)[24:32].partition(" ")[0] in _ERRORS
+
+    def _fetch(self) -> None:
+        """Takes lines over from the door, at most a ring full; `behind` says that more is waiting."""
+        self.behind = True
+        for _ in range(_ROUNDS):
+            self._cursor, lines = self.hands.doors.log_lines(self._cursor)
+            if not lines:
+                self.behind = False
+                break
+            self._ring.extend(lines)
 
     def _from(self, level: int) -> None:
         self._level = level
-        self.reader.filter(None if not level else lambda number, line: self._levels[number % KEPT_LINES] >= level)
+        self.reader.pick(self._worth if level else None)
 
-    def _take(self, lines: tuple[str, ...]) -> None:
-        """A line without a level of its own belongs to the one before: a traceback is as bad as its error."""
-        number = self._ring.span()[1]
-        for line in lines:
-            self._last = _LEVELS.get(line[24:32].partition(" ")[0], self._last)
-            self._levels[number % KEPT_LINES] = self._last
-            number += 1
-        self._ring.extend(lines)
+    def _worth(self, low: int, high: int) -> Iterable[int]:
+        """The numbers of the lines that are shown; told by their levels, without reading them."""
+        return (number for number, level in enumerate(self._ring.levels(low, high), low) if level >= self._level)
 
 
 def _style(level: int) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from chatrixcd_threads.demo.bench import flood, latency, rest
+from chatrixcd_threads.demo.bench import console, flood, latency, rest
 from chatrixcd_threads.demo.bench.figures import Figure, all_hold, as_json, table
 from chatrixcd_threads.demo.bench.ground import Ground, Say, Visit
 from chatrixcd_threads.demo.homeserver import HomeserverError
@@ -27,12 +27,15 @@ MEASURES: Mapping[str, Measure] = {
     "idle": rest.idle,
     "stuck": latency.stuck,
     "post": rest.post,
+    "console": console.console,
 }
 
 
 def parser() -> argparse.ArgumentParser:
     """All options."""
-    made = argparse.ArgumentParser(prog="bench", description="Measures the bot on a real Synapse.")
+    made = argparse.ArgumentParser(
+        prog="bench", description="Measures the bot on a real Synapse and on a real terminal."
+    )
     made.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure (default: all): {', '.join(MEASURES)}")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     return made
@@ -55,6 +58,8 @@ def measure(name: str, run: Measure, ground: Ground) -> list[Figure]:
             except BaseException:
                 visit.tell_logs()
                 raise
+    except HomeserverError:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever it was: it stands in the table
         ground.say(f"{name} failed: {error}")
         reason = (str(error).splitlines() or [""])[0]

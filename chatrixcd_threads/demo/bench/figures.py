@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 HEAD = ("name", "ours", "baseline", "ratio", "limit", "verdict")
+
+
+_SIGNS: Final[dict[str, Callable[[float, float], bool]]] = {"<=": operator.le, "==": operator.eq, ">=": operator.ge}
 
 
 class Verdict(StrEnum):
@@ -24,14 +28,14 @@ class Limit:
     """A bound on the figure itself or on its ratio to the baseline."""
 
     of: Literal["ours", "ratio"]
-    sign: Literal["<=", "=="]
+    sign: Literal["<=", "==", ">="]
     value: float
 
     def holds(self, measured: float | None) -> bool:
         """Nothing measured holds nothing."""
         if measured is None:
             return False
-        return measured <= self.value if self.sign == "<=" else measured == self.value
+        return _SIGNS[self.sign](measured, self.value)
 
     def __str__(self) -> str:
         return f"{self.of} {self.sign} {self.value:g}"
@@ -67,6 +71,11 @@ class Figure:
 def at_most(value: float, of: Literal["ours", "ratio"] = "ours") -> Limit:
     """Not more than that."""
     return Limit(of, "<=", value)
+
+
+def at_least(value: float) -> Limit:
+    """Not less than that."""
+    return Limit("ours", ">=", value)
 
 
 def exactly(value: float) -> Limit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -74,7 +75,7 @@ class EchoBot:
 
 
 class Ground:
-    """The Synapse and the people's loop of one run. Owner: the main thread."""
+    """The Synapse and the people's loop of one run, started when they are first needed. Owner: the main thread."""
 
     def __init__(self, say: Say) -> None:
         self.say = say
@@ -82,18 +83,22 @@ class Ground:
         self._numbers = itertools.count(1)
 
     def __enter__(self) -> Self:
-        self.say("starting a Matrix homeserver (Synapse) on loopback …")
-        try:
-            self.folder = Path(self._parts.enter_context(tempfile.TemporaryDirectory(prefix="chatrixcd-bench-")))
-            self.homeserver = self._parts.enter_context(Homeserver(self.folder / "synapse"))
-            self.people = self._parts.enter_context(People())
-        except BaseException:
-            self._parts.close()
-            raise
+        self.folder = Path(self._parts.enter_context(tempfile.TemporaryDirectory(prefix="chatrixcd-bench-")))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._parts.close()
+
+    @functools.cached_property
+    def homeserver(self) -> Homeserver:
+        """Raises HomeserverError when there is none to be had."""
+        self.say("starting a Matrix homeserver (Synapse) on loopback …")
+        return self._parts.enter_context(Homeserver(self.folder / "synapse"))
+
+    @functools.cached_property
+    def people(self) -> People:
+        """The loop on which they live."""
+        return self._parts.enter_context(People())
 
     def name(self, kind: str) -> str:
         """One that was not used before."""

@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatrixcd_threads.demo.bench import __main__ as bench
+from chatrixcd_threads.demo.bench import console
+from chatrixcd_threads.demo.bench.console import Seen, waits
 from chatrixcd_threads.demo.bench.figures import (
     Figure,
     Verdict,
     all_hold,
     as_json,
+    at_least,
     at_most,
     exactly,
     median,
@@ -22,7 +25,9 @@ from chatrixcd_threads.demo.bench.figures import (
     table,
 )
 from chatrixcd_threads.demo.bench.flood import Flood, total, verdict
+from chatrixcd_threads.demo.bench.ground import Ground
 from chatrixcd_threads.demo.bench.rest import TASKS_PATH, Arrivals
+from chatrixcd_threads.demo.homeserver import HomeserverError
 from chatrixcd_threads.demo.person import Heard
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50)
@@ -62,6 +67,8 @@ def test_a_percentile_of_nothing_says_so() -> None:
         (Figure("f", "", 500, 480, exactly(500)), Verdict.HOLDS),
         (Figure("f", "", 499, 480, exactly(500)), Verdict.FAILS),
         (Figure("f", "", 501, 480, exactly(500)), Verdict.FAILS),
+        (Figure("f", "/s", 500, None, at_least(500)), Verdict.HOLDS),
+        (Figure("f", "/s", 499, None, at_least(500)), Verdict.FAILS),
         (Figure("f", "ms", 900, 1), Verdict.REPORTED),
         (Figure("f", "ms", None, 1), Verdict.FAILS),  # a failed measurement never passes
     ],
@@ -138,6 +145,45 @@ def test_only_posts_of_tasks_are_stamped() -> None:
     assert arrivals.wait(1, timeout=0) == arrivals.at[0]
     with pytest.raises(TimeoutError):
         arrivals.wait(2, timeout=0)
+
+
+def test_the_age_of_the_newest_line_is_taken_just_before_the_next_one_comes() -> None:
+    seen = Seen()
+    seen.take(b"09:00 INFO @100.000 task\r\n@100.500 task", 100.6)
+    seen.take(b"nothing new", 100.7)
+    seen.take(b"\x1b[2;1H@100.6", 100.8)  # a frame comes in pieces
+    assert (seen.newest, seen.ages) == (100.5, [])
+    seen.take(b"50 task, and an old one: @99.000 task", 100.9)
+    assert seen.newest == 100.65
+    assert seen.ages == pytest.approx([0.4])
+
+
+def test_a_change_is_drawn_when_it_or_a_later_one_is() -> None:
+    seen = Seen()
+    seen.take(b"change 0.", 1.1)
+    seen.take(b"chan", 1.2)
+    seen.take(b"ge 2.  change 2.", 1.3)
+    assert seen.drawn == {0: 1.1, 2: 1.3}
+    assert waits([1.0, 1.1, 1.25, 1.4], seen.drawn) == pytest.approx(
+        [0.05, 0.2, 0.1]
+    )  # the newest first; 3 was never drawn
+
+
+def test_the_smallest_program_is_one() -> None:
+    compile(console._BARE, "bare", "exec")
+
+
+def test_a_homeserver_is_started_only_for_those_who_need_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(folder: object) -> object:
+        raise HomeserverError("none to be had")
+
+    monkeypatch.setattr("chatrixcd_threads.demo.bench.ground.Homeserver", none)
+    with Ground(lambda what: None) as ground:
+        assert bench.measure("alone", lambda visit: [Figure("a", "", 1)], ground) == [Figure("a", "", 1)]
+        (failed,) = bench.measure("broken", lambda visit: [][0], ground)
+        assert "IndexError" in failed.note
+        with pytest.raises(HomeserverError):
+            bench.measure("with it", lambda visit: [Figure(str(visit.person()), "", 1)], ground)
 
 
 def test_names_are_chosen_in_the_order_of_the_table() -> None:

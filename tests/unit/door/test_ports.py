@@ -12,7 +12,7 @@ import pytest
 from chatrixcd_threads.console.board import KEPT, LOCAL, Doors
 from chatrixcd_threads.door import ports as module
 from chatrixcd_threads.door.frames import Junk, pack
-from chatrixcd_threads.door.ports import Port, fingerprint, ports, rings
+from chatrixcd_threads.door.ports import Port, fingerprint, ports
 from tests.unit.door.conftest import sample
 
 
@@ -25,7 +25,7 @@ def test_what_a_door_takes_and_gives_can_travel(port: Port) -> None:
 
 def test_all_doors_but_the_local_ones_travel() -> None:
     local = {field.name for field in dataclasses.fields(Doors) if field.metadata == LOCAL}
-    assert ports().keys() == {field.name for field in dataclasses.fields(Doors)} - local - rings()
+    assert ports().keys() == {field.name for field in dataclasses.fields(Doors)} - local
     assert local >= {"detach", "trouble"}
 
 

@@ -134,6 +134,21 @@ def stop(journal: Journal, *, room: str, person: str, slot: str) -> None:
         )
 
 
+def test_followed_tasks_can_be_had_as_plain_lines(journal: Journal) -> None:
+    launch = confirm(journal)
+    with journal.write() as tx:
+        for task in (42, 43, 44):
+            launches.follow(tx, launch, task)
+        _, second, third = launches.followed(tx)
+        launches.saw(tx, second.id, "running")
+        tx.execute("UPDATE follows SET done = 1 WHERE id = ?", (third.id,))
+    stop(journal, room="!r", person="@b", slot="answer:$stop")
+    assert launches.followed_lines(journal.read()) == [
+        (1, 42, second.template_name, "waiting", "@a", "!r", "@b"),
+        (1, 43, second.template_name, "running", "@a", "!r", None),
+    ]
+
+
 def test_who_stops_a_task_is_told_to_every_room_that_follows_it(journal: Journal) -> None:
     launch = confirm(journal)
     with journal.write() as tx:

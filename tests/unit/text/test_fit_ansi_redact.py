@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatrixcd_threads.text import redact
 from chatrixcd_threads.text.ansi import plain_line
 from chatrixcd_threads.text.fit import MOST_BYTES, fit, size
 from chatrixcd_threads.text.markup import Text, lines, pre, text
@@ -115,6 +117,35 @@ def test_secrets_are_masked_in_both_forms(redactor: Redactor, leak: str) -> None
 def test_html_without_secrets_stays_as_it_is(values: list[str]) -> None:
     made = lines(*values, pre("\n".join(values)))
     assert Redactor(lambda: ()).clean_html(made.html) == made.html
+
+
+def test_a_pattern_has_its_words_in_whatever_it_finds() -> None:
+    """A pattern is tried only where one of its words stands in the folded text. So whatever a pattern that ignores case takes
+    for a letter of its words (K, the sign for kelvin, ſ, the old s) must fold to that letter."""
+    every = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000))))
+    for words, pattern in redact._PATTERNS:
+        assert any(word in pattern.pattern.casefold() for word in words)
+        if "(?i)" in pattern.pattern:
+            letters = {letter for word in words for letter in word}
+            taken = re.findall(f"[{''.join(letters)}]", every, re.IGNORECASE)
+            assert len(taken) > len(letters)
+            assert {one.casefold() for one in taken} == letters
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["Bearer ", "BEARER\t", "pa\u017f\u017fword", "to\u212aen", "api_", "access_", "=", ": ", '"', "syt_", "abcdefgh1234",
+             "-----BEGIN PRIVATE KEY-----", "\n", "-----END PRIVATE KEY-----", "SECRET", " ", "&x=", "ß", "x"]
+        ),
+        max_size=10,
+    )
+)  # fmt: skip
+def test_trying_fewer_patterns_finds_the_same(parts: list[str]) -> None:
+    said = expected = "".join(parts)
+    for _, pattern in redact._PATTERNS:
+        expected = pattern.sub(rf"\1{MASK}", expected)
+    assert Redactor(lambda: ()).clean(said) == expected
 
 
 def test_the_text_around_a_secret_stays(redactor: Redactor) -> None:

@@ -112,6 +112,16 @@ def test_a_service_starts_is_proven_and_stops(stage: Stage) -> None:
     assert stage.worker.lives == 1
 
 
+def test_each_other_state_is_told(stage: Stage) -> None:
+    seen: list[State] = []
+    stage.supervisor.moved = lambda: seen.append(stage.info.state)
+    stage.start()
+    stage.tick()
+    stage.tick(PROVEN_AFTER)
+    stage.tick()
+    assert seen == [State.STARTING, State.RUNNING]
+
+
 def test_failures_are_answered_with_doubling_pauses(stage: Stage) -> None:
     stage.start()
     for pause in (0.2, 0.4, 0.8, 1.6):
