@@ -71,7 +71,7 @@ class Reporter:
     def _ended(self, follow: Follow, seen: TaskSeen, tools: Tools) -> None:
         told = self._gone(follow) if seen.status == GONE else self._told(follow, tools)
         with tools.journal.write() as tx:
-            if not launches.told(tx, follow.id):
+            if not launches.told(tx, follow.id, seen.status):
                 return
             # Told by editing the answer to the stop, unless that answer is still to be written: it would cover this.
             edits = follow.stop_slot is not None and inbox.answered(tx, command_of(follow.stop_slot))

@@ -331,8 +331,10 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
                 window.reader.filter(None if window.reader.filtering else lambda number, line: looks_bad(line))
             case "search":
                 self._search(window.reader.search)
-            case "bar":
-                self.prompt("")
+            case _:
+                if "view" in command.split():  # another view, whichever way
+                    self._close()
+                self.perform(command)
 
     def _answer(self, command: str) -> None:
         question, self._question = self._question, None

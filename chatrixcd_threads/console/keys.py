@@ -32,7 +32,7 @@ CONTEXTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "threads": ("Threads", ("move", "all")),
     "log": ("Log", ("text", "move", "all")),
     "help": ("Help", ("text", "move", "all")),
-    "overlay": ("A window with an answer", ("text", "move")),
+    "overlay": ("A window with an answer", ("text", "move", "all")),
     "confirm": ("A question of the console", ()),
     "bar": ("Command bar", ()),
 }
@@ -86,7 +86,6 @@ KEYS: Final[tuple[Key, ...]] = (
     Key(("enter",), "open", "threads", "stack", "what the thread is doing right now"),
     Key(("l",), "level", "log", "level", "from which level on lines are shown"),
     Key(("esc", "q", "enter"), "close", "overlay", "close", "close the window"),
-    Key((":",), "bar", "overlay", "command", "type a command to the bot"),
     Key(("y", "Y"), "yes", "confirm", "yes", "do it"),
     Key(("n", "N", "esc", "q"), "no", "confirm", "no", "do nothing"),
     Key(("enter",), "send", "bar", "send", "hand the command to the bot"),

@@ -132,6 +132,12 @@ def followed(connection: sqlite3.Connection) -> list[Follow]:
     return [_follow(row) for row in connection.execute("SELECT * FROM follows WHERE done = 0 ORDER BY id").fetchall()]
 
 
+def ended(connection: sqlite3.Connection, most: int) -> list[Follow]:
+    """The tasks whose end was told last, the newest first."""
+    rows = connection.execute("SELECT * FROM follows WHERE done = 1 ORDER BY id DESC LIMIT ?", (most,)).fetchall()
+    return [_follow(row) for row in rows]
+
+
 def get_follow(connection: sqlite3.Connection, follow_id: int) -> Follow | None:
     """One followed task."""
     row = connection.execute("SELECT * FROM follows WHERE id = ?", (follow_id,)).fetchone()
@@ -146,9 +152,10 @@ def saw(tx: sqlite3.Connection, follow_id: int, status: str) -> bool:
     return changed.rowcount == 1
 
 
-def told(tx: sqlite3.Connection, follow_id: int) -> bool:
-    """The end was told (in this same transaction). False when it had been told before."""
-    return tx.execute("UPDATE follows SET done = 1 WHERE id = ? AND done = 0", (follow_id,)).rowcount == 1
+def told(tx: sqlite3.Connection, follow_id: int, status: str) -> bool:
+    """The end was told (in this same transaction), with that status. False when it had been told before."""
+    changed = tx.execute("UPDATE follows SET done = 1, status = ? WHERE id = ? AND done = 0", (status, follow_id))
+    return changed.rowcount == 1
 
 
 def project_of(connection: sqlite3.Connection, task_id: int) -> list[int]:

@@ -110,13 +110,15 @@ def test_a_task_is_followed_once_in_a_room_and_told_once(journal: Journal) -> No
     with journal.write() as tx:
         assert launches.saw(tx, follow.id, "running")
         assert not launches.saw(tx, follow.id, "running")
-        assert launches.told(tx, follow.id)
-        assert not launches.told(tx, follow.id)
+        assert launches.told(tx, follow.id, "success")
+        assert not launches.told(tx, follow.id, "success")
         assert not launches.saw(tx, follow.id, "success")
     assert launches.followed(journal.read()) == []
     kept = launches.get_follow(journal.read(), follow.id)
     assert kept is not None
     assert kept.done
+    assert launches.ended(journal.read(), 5) == [kept]
+    assert kept.status == "success"
     assert launches.get_follow(journal.read(), 99) is None
 
 
@@ -167,5 +169,5 @@ def test_a_task_is_found_again_by_number_and_by_room(journal: Journal) -> None:
     assert launches.last_in(read, "!r", "@a") == (1, 42)  # one's own running task first
     assert launches.last_in(read, "!r", "@c") == (3, 43)  # else the newest
     with journal.write() as tx:
-        launches.told(tx, 1)
+        launches.told(tx, 1, "success")
     assert launches.last_in(read, "!r", "@a") == (3, 43)
