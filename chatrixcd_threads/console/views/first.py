@@ -12,6 +12,8 @@ from chatrixcd_threads.console.status import Grade, Line, lines, style, symbol
 from chatrixcd_threads.console.views.base import View
 
 _WIDE: Final = 60
+_MORE: Final = 3  # rows that a line may take besides its first
+_OF_SELECTED: Final = 2  # of the selected line, also where others must make room for them
 
 
 class First(View):
@@ -20,6 +22,7 @@ class First(View):
     name = "first"
     title = "First page"
     _lines: tuple[Line, ...] = ()
+    _moved = False
 
     def draw(self, board: Board, columns: int, height: int) -> None:
         """Each part is one line; the selected one, and where there is room the others too, say all below."""
@@ -29,12 +32,15 @@ class First(View):
         chosen = self.pane.chosen
         for line in self._lines:  # problems stand first, so they get the room first
             selected = isinstance(chosen, tuple) and chosen[0] == line.name
-            block = _rows(line, columns, 2 if selected else max(0, min(spare, 2)), can_unicode())
+            more = max(_OF_SELECTED if selected else 0, min(spare, _MORE))
+            block = _rows(line, columns, more, can_unicode())
             blocks.append(block)
             spare -= len(block) - 1
         rows = [row for block in blocks for row in block]
         keys = [(line.name, n) for line, block in zip(self._lines, blocks, strict=True) for n in range(len(block))]
         self.pane.give(Rows.of(rows, keys))
+        if not self._moved and self.pane.selected:  # what is worst is selected until somebody selects
+            self.pane.go(0)
 
     def act(self, command: str) -> bool:
         """Enter does the next step of the selected line."""
@@ -42,7 +48,9 @@ class First(View):
             chosen = self.pane.chosen
             line = next((each for each in self._lines if isinstance(chosen, tuple) and each.name == chosen[0]), None)
             return line is not None and self.hands.perform(line.command)
-        return super().act(command)
+        acted = super().act(command)
+        self._moved = self._moved or acted
+        return acted
 
 
 @functools.lru_cache(maxsize=200)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import urwid
 
 from chatrixcd_threads.console.board import Board
@@ -13,6 +15,8 @@ from chatrixcd_threads.console.views.base import Hands, View
 _LEVELS = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 _STEPS = (0, 20, 30, 40)
 _NAMES = {0: "all levels", 20: "from INFO on", 30: "from WARNING on", 40: "errors only"}
+_WIDE = 120  # columns from which a line is shown with its day
+_DAY = re.compile(r"\d{4}-\d\d-\d\d (?=\d\d:\d\d:\d\d,)")
 _ROUNDS = 5  # of `log_lines` in one draw
 
 
@@ -46,7 +50,8 @@ class Log(View):
                 break
             self._take(lines)
         low, high = self._ring.span()
-        self.reader.give(low, high, lambda number: shown_line(self._ring.at(number)))
+        short = columns < _WIDE
+        self.reader.give(low, high, lambda number: shown_line(_short(self._ring.at(number), short)))
 
     def act(self, command: str) -> bool:
         match command:
@@ -77,6 +82,11 @@ class Log(View):
             self._levels[number % KEPT_LINES] = self._last
             number += 1
         self._ring.extend(lines)
+
+
+def _short(line: str, short: bool) -> str:
+    """Where columns are few: without the day, and without the name that all our loggers begin with."""
+    return _DAY.sub("", line, 1).replace(" chatrixcd.", " ", 1) if short else line
 
 
 def _style(level: int) -> str:
