@@ -56,21 +56,29 @@ def cells(screen: Any) -> Grid:
 
 
 def text(row: Sequence[Cell]) -> str:
-    """The characters of a row."""
-    return "".join(cell.text for cell in row)
+    """A row with one character for each column."""
+    return "".join(cell.text[:1] or "\0" for cell in row)
 
 
 def replaced(row: Sequence[Cell], start: int, end: int, new: str) -> list[Cell]:
-    """The row with other characters in some columns, as wide as before: the next wide gap gives or takes what is left over."""
-    look = row[start]
-    tail = list(row[end:])
+    """The row with other characters in some columns, as wide as before: the nearest wide gap gives or takes the rest.
+
+    The gap after them, so that what follows stays in its column; at the right edge, where there is none, the one before.
+    """
+    look, before, after = row[start], list(row[:start]), list(row[end:])
     grown = len(new) - (end - start)
-    gap = _gap(tail, max(grown, 0) + 2)
-    if grown > 0:
-        del tail[gap : gap + grown]
-    else:
-        tail[gap:gap] = [replace(tail[gap] if gap < len(tail) else look, text=" ")] * -grown
-    return [*row[:start], *(replace(look, text=each) for each in new), *tail][: len(row)]
+    wide = " " * (max(grown, 0) + 2)
+    if grown and wide in text(after):
+        _widen(after, text(after).index(wide), -grown)
+    elif grown and wide in text(before):
+        _widen(before, text(before).rindex(wide), -grown)
+    made = [*before, *(replace(look, text=each) for each in new), *after, *[replace(look, text=" ")] * -grown]
+    return made[: len(row)]
+
+
+def _widen(row: list[Cell], place: int, columns: int) -> None:
+    """Puts blanks into a gap, or takes them out."""
+    row[place : place - min(columns, 0)] = [row[place]] * max(columns, 0)
 
 
 def svg(grid: Grid, title: str) -> str:
@@ -93,15 +101,17 @@ def _row(row: Sequence[Cell], top: float) -> Iterator[str]:
         if back:
             yield f'<rect x="{_x(run[0][0])}" y="{top:g}" width="{len(run) * CELL:g}" height="{LINE}" fill="{back}"/>'
     for (front, bold, underline), run in _runs(placed, lambda cell: (cell.front, cell.bold, cell.underline)):
-        seen = [(column, cell.text) for column, cell in run if cell.text.strip()]
+        seen = [(column, cell.text) for column, cell in run if cell.text]
+        while seen and not seen[-1][1].strip():
+            seen.pop()
+        while seen and not seen[0][1].strip():
+            seen.pop(0)
         if not seen:
             continue
-        weight = ' font-weight="bold"' if bold else ""
-        if underline:
-            weight += ' text-decoration="underline"'
+        weight = ' font-weight="bold"' * bold + ' text-decoration="underline"' * underline
         places = " ".join(_x(column) for column, _ in seen)
         said = escape("".join(each for _, each in seen))
-        yield f'<text x="{places}" y="{top + 13.5:g}" fill="{front or FRONT}"{weight}>{said}</text>'
+        yield f'<text x="{places}" y="{top + 13.5:g}" fill="{front or FRONT}"{weight} xml:space="preserve">{said}</text>'
 
 
 def _runs(
@@ -124,10 +134,3 @@ def _cell(char: Any) -> Cell:
 
 def _colour(name: str) -> str:
     return "" if name == "default" else NAMED.get(name, f"#{name}")
-
-
-def _gap(row: Sequence[Cell], wide: int) -> int:
-    """Where a run of so many blanks begins; the end of the row when there is none."""
-    said = "".join(cell.text or "x" for cell in row)
-    found = said.find(" " * wide)
-    return found if found >= 0 else len(row)

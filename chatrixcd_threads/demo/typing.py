@@ -12,12 +12,14 @@ from chatrixcd_threads.demo.window import Window
 REACTIONS = {"+": "👍", "-": "👎"}
 LOOK_SECONDS = 0.1
 WELCOME = """
-You are ada in the room “Operations”; the bot listens. Try:  !cd help   then   !cd run Demo Hello
+You are ada in the room “Operations”, where the bot listens.
+Try:  !cd help  then  !cd run Demo Hello
 A line with only + or - is a 👍 or 👎 on the bot's last message.
-The line  console  opens the bot's own console: ? shows its keys there, Ctrl-D brings you back here.
-Ctrl-D (here) or Ctrl-C (anywhere) ends the demo; nothing is left behind.
+The line  console  opens the bot's own console: ? shows its keys there, and
+Ctrl-D brings you back here. Ctrl-D here, or Ctrl-C anywhere, ends the demo.
 """
-AGAIN = "\nThe bot was stopped from its console. It is started again: nothing that was asked is lost."
+BACK = "\nYou are back in the room. The line  console  opens the console again."
+AGAIN = "The bot was stopped from its console. It is started again: nothing is lost."
 
 
 class Typing:
@@ -30,9 +32,9 @@ class Typing:
 
     def run(self, *, console: bool = False) -> None:
         """Until the end of the input. `console` shows the bot's console first."""
+        print(WELCOME)
         if console:
             self._open_console()
-        print(WELCOME)
         while True:
             self._show()
             ready, _, _ = select.select([sys.stdin, self._window.waiting], [], [], LOOK_SECONDS)
@@ -54,6 +56,7 @@ class Typing:
 
     def _open_console(self) -> None:
         self._window.open()
+        print(BACK)
         if not self._stage.bot.alive:
             print(AGAIN)
             self._stage.bot.start()
