@@ -38,7 +38,7 @@ STEADY: Final[tuple[tuple[str, Callable[[int, str], str]], ...]] = (
     (r"\bof \d+ s\b", lambda row, was: "of 9 s"),
     (r"\b(ends in) \d+ (s|min)", lambda row, was: "ends in 4 min"),
     (r"\b\d+ k?B\b", lambda row, was: "4 kB"),
-    (r".\0", lambda row, was: "✗ "),  # emoji: not every font has them, and they are not everywhere two columns wide
+    (r".\0", lambda row, was: "• "),  # emoji: not every font has them, and they are not everywhere two columns wide
 )
 ROOM: Final = "!mNBvCxZlKjHgFdSaPoIuYtReWqMnBvCxZlKjHgFdSaP"
 
