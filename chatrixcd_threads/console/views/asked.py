@@ -49,12 +49,12 @@ def _row(thing: LaunchLine | QuestionLine, columns: int, now: float) -> Row:
     if isinstance(thing, LaunchLine):
         grade = Grade.BAD if in_doubt(thing.state) else Grade.BUSY
         last = ("body", shown(thing.person), 0 if columns < 60 else 24)
-        cells = [(style(grade), f"{symbol(grade)} {shown(thing.state)}", 12), ("body", shown(thing.name), 0)]
+        cells = [(style(grade), f"{symbol(grade)} {shown(thing.state)}", 11), ("body", shown(thing.name), 0)]
         return table(columns, [*cells, last] if columns >= 60 else cells)
     left = thing.expires_at - now
     grade = Grade.BUSY if left > 60 else Grade.WARN
     cells = [
-        (style(grade), f"{symbol(grade)} {span(left)} left", 12),
+        (style(grade), f"{symbol(grade)} {span(left)} left", 11),
         ("body", shown(thing.summary), 0),
     ]
     return table(columns, [*cells, ("body", shown(thing.asker), 24)] if columns >= 60 else cells)

@@ -12,8 +12,6 @@ from chatrixcd_threads.console.status import Grade, Line, lines, style, symbol
 from chatrixcd_threads.console.views.base import View
 
 _WIDE: Final = 60
-_MORE: Final = 3  # rows that a line may take besides its first
-_OF_SELECTED: Final = 2  # of the selected line, also where others must make room for them
 
 
 class First(View):
@@ -32,8 +30,7 @@ class First(View):
         chosen = self.pane.chosen
         for line in self._lines:  # problems stand first, so they get the room first
             selected = isinstance(chosen, tuple) and chosen[0] == line.name
-            more = max(_OF_SELECTED if selected else 0, min(spare, _MORE))
-            block = _rows(line, columns, more, can_unicode())
+            block = _rows(line, columns, 2 if selected else max(0, min(spare, 2)), can_unicode())
             blocks.append(block)
             spare -= len(block) - 1
         rows = [row for block in blocks for row in block]

@@ -119,7 +119,5 @@ def _row(task: TaskLine, columns: int) -> Row:
     name = ("body" if grade != Grade.OK else "dim", shown(task.name), 0)
     if columns < 60:
         return table(columns, [number, state, name])
-    person = shown(task.person)
-    if task.stopper:
-        person = f"stopped by {shown(task.stopper)}" + (f", of {person}" if task.stopper != task.person else "")
+    person = shown(task.person) + (f", stopped by {shown(task.stopper)}" if task.stopper else "")
     return table(columns, [number, state, name, ("body", person, min(40, columns // 3))])
