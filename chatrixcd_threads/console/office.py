@@ -27,11 +27,9 @@ from chatrixcd_threads.console.board import (
     RoomLine,
     TaskLine,
 )
-from chatrixcd_threads.console.status import OVER
 from chatrixcd_threads.events import InboxItem, Incoming, Kind, RoomInfo
 from chatrixcd_threads.journal import inbox, launches, outbox, questions
 from chatrixcd_threads.journal.db import Journal
-from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import SemaphoreError
@@ -42,7 +40,6 @@ KEPT_ANSWERS: Final = 200
 PROBE_SECONDS: Final = 30.0
 OUTPUT_SECONDS: Final = 1.0
 BOARD_SECONDS: Final = 0.2
-SHOWN_ENDED: Final = 20
 
 
 @dataclass(frozen=True)
@@ -163,8 +160,10 @@ class Office:
             owed=health.owed,
             journal_bytes=path.stat().st_size if path.exists() else 0,
             tasks=tuple(
-                TaskLine(x.project_id, x.task_id, x.template_name, _status(x), x.person, x.room_id, x.stopper)
-                for x in (*launches.followed(read), *launches.ended(read, SHOWN_ENDED))
+                TaskLine(
+                    x.project_id, x.task_id, x.template_name, x.status or "waiting", x.person, x.room_id, x.stopper
+                )
+                for x in launches.listed(read)
             ),
             questions=tuple(
                 QuestionLine(x.asker, x.room_id, str(x.payload.get("summary", "")), x.expires_at)
@@ -180,13 +179,6 @@ class Office:
                 for name, file in self._parts.files().items()
             ),
         )
-
-
-def _status(follow: Follow) -> str:
-    """A task that has ended never looks like a running one, whatever Semaphore left in its row."""
-    if follow.done:
-        return follow.status if follow.status in OVER else "ended"
-    return follow.status or "waiting"
 
 
 def invited(connection: Any) -> list[tuple[str, str]]:

@@ -51,7 +51,7 @@ _STATUSES: Final = {
     "success": Grade.OK,
     "error": Grade.BAD,
 }
-OVER: Final = ("success", "error", "stopped", "rejected", "gone", "ended")
+_OVER: Final = ("success", "error", "stopped", "rejected", "gone", "ended")
 _STATES: Final = {
     State.STARTING: Grade.BUSY,
     State.RUNNING: Grade.OK,
@@ -114,7 +114,7 @@ def thread_grade(thread: ThreadInfo) -> Grade:
 
 def is_over(task: TaskLine) -> bool:
     """Whether the task has ended."""
-    return task.status in OVER
+    return task.status in _OVER
 
 
 def in_doubt(state: str) -> bool:

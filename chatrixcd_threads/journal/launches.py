@@ -132,10 +132,10 @@ def followed(connection: sqlite3.Connection) -> list[Follow]:
     return [_follow(row) for row in connection.execute("SELECT * FROM follows WHERE done = 0 ORDER BY id").fetchall()]
 
 
-def ended(connection: sqlite3.Connection, most: int) -> list[Follow]:
-    """The tasks whose end was told last, the newest first."""
-    rows = connection.execute("SELECT * FROM follows WHERE done = 1 ORDER BY id DESC LIMIT ?", (most,)).fetchall()
-    return [_follow(row) for row in rows]
+def listed(connection: sqlite3.Connection, ended: int = 20) -> list[Follow]:
+    """Every followed task, then those whose end was told last, the newest first."""
+    rows = connection.execute("SELECT * FROM follows WHERE done = 1 ORDER BY id DESC LIMIT ?", (ended,)).fetchall()
+    return [*followed(connection), *map(_follow, rows)]
 
 
 def get_follow(connection: sqlite3.Connection, follow_id: int) -> Follow | None:
