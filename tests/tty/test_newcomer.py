@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -122,8 +123,10 @@ class Tmux:
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="walk-", dir="/tmp"))  # a socket's path must be short
         (self._folder / "conf").write_text("set -g status off\nset -g remain-on-exit on\nset -g escape-time 0\n")
+        self._status = self._folder / "status"  # tmux 3.3 does not always know it
+        script = f"trap : INT; {shlex.join(command)}; echo $? > {shlex.quote(str(self._status))}"
         self._environment = {name: value for name, value in environment.items() if name != "TMUX"}
-        self._tmux("new-session", "-d", "-x", str(COLUMNS), "-y", str(ROWS), *command)
+        self._tmux("new-session", "-d", "-x", str(COLUMNS), "-y", str(ROWS), "sh", "-c", script)
         self._server = psutil.Process(int(self._tmux("display-message", "-p", "#{pid}")))
         self.pid = int(self._tmux("display-message", "-p", "#{pane_pid}"))
 
@@ -142,18 +145,15 @@ class Tmux:
 
     @property
     def status(self) -> int | None:
-        status = self._tmux("display-message", "-p", "#{pane_dead_status}").strip()  # known a moment after the end
-        return int(status) if status else None
+        return int(self._status.read_text()) if self._status.exists() and self._status.stat().st_size else None
 
     def end(self) -> None:
-        try:
-            if self.status is None:
-                os.kill(self.pid, signal.SIGTERM)
-            self.until(lambda: self.status is not None, "the demo has ended")
-        finally:
-            self._tmux("kill-server")
-            psutil.wait_procs([self._server], timeout=LONG)
-            shutil.rmtree(self._folder)
+        """Closes the window: the demo hears SIGHUP, if it is there still."""
+        started = [self._server, *self._server.children(recursive=True)]
+        self._tmux("kill-server")
+        left = psutil.wait_procs(started, timeout=LONG)[1]
+        shutil.rmtree(self._folder)
+        assert left == []
 
     def _tmux(self, *arguments: str) -> str:
         command = ["tmux", "-u", "-S", str(self._folder / "s"), "-f", str(self._folder / "conf"), *arguments]
