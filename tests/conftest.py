@@ -13,6 +13,10 @@ _PATIENCE = 2.0
 _POLL = 0.02
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-transcripts", action="store_true", help="keep what was seen in docs/transcripts")
+
+
 class Leaks:
     """What may outlive a test: things owned by a session fixture, which says so here.
 

@@ -23,7 +23,7 @@ from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.evidence import changed_hosts
 from chatrixcd_threads.semaphore.follower import GONE
-from chatrixcd_threads.semaphore.models import Line, Task
+from chatrixcd_threads.semaphore.models import FINAL, Line, Task
 from chatrixcd_threads.text.ansi import plain_line
 from chatrixcd_threads.text.markup import Text, bold, code, lines, person, pre, text
 
@@ -39,6 +39,7 @@ WAITS_SECONDS = 7 * 86_400.0  # Semaphore sets no limit
 PLAN_SECONDS = 1_800.0  # how long the result of a dry run may be run for real by a yes
 BETWEEN_READS = 1.0  # seconds; 2.16 writes the last records up to this long after the end (API.md 11)
 
+ODD_END = "ended"  # our word for a row that Semaphore left in another status for ever
 HOSTS_GO_ON = "What it had already started on its hosts may go on."
 MAY_BE_CUT = "The end of the output may be missing: Semaphore loses the last lines of scripts at times."
 STILL_ARRIVING = "The output was still arriving when I read it; {logs} shows the rest."
@@ -123,7 +124,7 @@ class Reporter:
     def _ended(self, follow: Follow, seen: TaskSeen, tools: Tools) -> None:
         told = self._gone(follow) if seen.status == GONE else self._told(follow, tools)
         with tools.journal.write() as tx:
-            if not launches.told(tx, follow.id):
+            if not launches.told(tx, follow.id, seen.status if seen.status in (*FINAL, GONE) else ODD_END):
                 return
             # Told by editing the answer to the stop, unless that answer is still to be written: it would cover this.
             edits = follow.stop_slot is not None and inbox.answered(tx, command_of(follow.stop_slot))

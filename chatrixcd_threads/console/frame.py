@@ -180,14 +180,15 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
             grade, said = Grade.BAD, shown(trouble)
         state = f"{symbol(min(grade, Grade.OK))} {said}"
         if rows == 1:
-            first: list[Part] = [("tab", f" {self.view.title} "), ("header", f" {state} · {self._heading(board)}")]
+            said = " · ".join(part for part in (state, self._heading(board)) if part)
+            first: list[Part] = [("tab", f" {self.view.title} "), ("header", f" {said}")]
             lines = [Row(tuple(first))]
             self._tabs = []
         else:
             name = f"chatrixcd_threads {shown(board.version)}, up {span(board.up)} "
             heading = self._heading(board)
             left = cut(f" {state} · {heading}" if heading else f" {state}", columns - 1)
-            right = name if wide(left) + wide(name) < columns else ""
+            right = name if wide(left) + wide(name) + 1 < columns else ""
             space = " " * (columns - wide(left) - wide(right))
             lines = [Row((("header", left), ("header", space), ("header", right)))]
             lines.append(self._tab_row(columns))
@@ -371,8 +372,10 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
                 self._search(window.reader.search)
             case "copy":
                 self._copied(window.reader.line())
-            case "bar":
-                self.prompt("")
+            case _:
+                if "view" in command.split():  # another view, whichever way
+                    self._close()
+                self.perform(command)
 
     def _answer(self, command: str) -> None:
         question, self._question = self._question, None
@@ -496,17 +499,16 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
             self.tell("Answers", self._answer_lines, following=True)
 
     def _answer_lines(self) -> list[str]:
-        """What was typed here with its answer, the newest at the end; then answers to others."""
+        """What the bot said here, the newest at the end, each with what was typed for it; then what it still owes."""
         mark = "›" if can_unicode() else ">"
         answers = dict(self.doors.answers())
         lines: list[str] = []
         for ticket, text in answers.items():
-            if ticket not in self._typed:
-                lines += [f"{mark} {shown(ticket)}", *map(shown_line, text.splitlines()), ""]
-        for ticket, line in self._typed.items():
-            said = answers.get(ticket)
-            lines.append(f"{mark} {shown(line)}")
-            lines += [*map(shown_line, said.splitlines()), ""] if said is not None else ["waiting for the answer", ""]
+            if ticket in self._typed:  # else: how a task ended, or asked before this console was opened
+                lines.append(f"{mark} {shown(self._typed[ticket])}")
+            lines += [*map(shown_line, text.splitlines()), ""]
+        for ticket in (each for each in self._typed if each not in answers):
+            lines += [f"{mark} {shown(self._typed[ticket])}", "waiting for the answer", ""]
         return lines or ["Nothing was asked yet. Press : and type a command, for example  status"]
 
 

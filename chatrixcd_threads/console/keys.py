@@ -33,7 +33,7 @@ CONTEXTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "log": ("Log", ("text", "move", "all")),
     "devices": ("Devices", ("move", "all")),
     "help": ("Help", ("text", "move", "all")),
-    "overlay": ("A window with an answer", ("text", "move")),
+    "overlay": ("A window with an answer", ("text", "move", "all")),
     "confirm": ("A question of the console", ()),
     "bar": ("Command bar", ()),
 }
@@ -134,7 +134,6 @@ KEYS: Final[tuple[Key, ...]] = (
         "ask the person in a room to be verified (the console asks first)",
     ),
     Key(("esc", "q", "enter"), "close", "overlay", "close", "close the window"),
-    Key((":",), "bar", "overlay", "command", "type a command to the bot"),
     Key(("y", "Y"), "yes", "confirm", "yes", "do it"),
     Key(("n", "N", "esc", "q"), "no", "confirm", "no", "do nothing"),
     Key(("enter",), "send", "bar", "send", "hand the command to the bot"),

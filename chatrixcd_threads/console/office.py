@@ -194,7 +194,7 @@ class Office:
     def _read_journal(self) -> _Journaled:
         read, path = self._parts.journal.read(), self._parts.journal.path
         return _Journaled(
-            tasks=tuple(TaskLine(*row) for row in launches.followed_lines(read)),
+            tasks=tuple(TaskLine(*row) for row in launches.listed_lines(read)),
             questions=tuple(
                 QuestionLine(x.asker, x.room_id, str(x.payload.get("summary", "")), x.expires_at)
                 for x in questions.all_open(read)

@@ -45,7 +45,7 @@ class Plain(Service):
         self._beat: Callable[[], None] = lambda: None
         self._cursor = 0
         self._states: dict[str, tuple[Grade, str, str]] = {}
-        self._tasks: dict[tuple[int, int], str] = {}
+        self._tasks: dict[tuple[int, int], str] | None = None
         self._heard: dict[str, str] = {}
         self._typed: dict[str, str] = {}
         self._pending = b""
@@ -127,7 +127,9 @@ class Plain(Service):
     def _task_news(self, board: Board) -> Iterator[str]:
         now = {(each.project_id, each.task_id): each for each in board.tasks}
         for key, task in now.items():
-            if self._tasks.get(key) != task.status:
+            if self._tasks is None and is_over(task):
+                continue  # ended before this console was opened
+            if self._tasks is None or self._tasks.get(key) != task.status:
                 over = "is over" if is_over(task) else "is now"
                 yield f"Task {task.task_id} {shown(task.name)} {over}: {task_word(task.status)}"
         self._tasks = {key: task.status for key, task in now.items()}

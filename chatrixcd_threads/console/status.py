@@ -53,7 +53,7 @@ _STATUSES: Final = {
     "success": Grade.OK,
     "error": Grade.BAD,
 }
-_OVER: Final = ("success", "error", "stopped", "rejected")
+_OVER: Final = ("success", "error", "stopped", "rejected", "gone", "ended")
 _STATES: Final = {
     State.STARTING: Grade.BUSY,
     State.RUNNING: Grade.OK,
@@ -200,7 +200,8 @@ def _files(board: Board) -> Line:
     held = [each for each in board.files if each.held]
     newest = max(board.files, key=lambda each: each.since, default=None)
     if wrong:
-        detail = f"{shown(wrong[0].name)}: {shown(wrong[0].error)}"
+        named = wrong[0].error.startswith(wrong[0].name)
+        detail = shown(wrong[0].error) if named else f"{shown(wrong[0].name)}: {shown(wrong[0].error)}"
         age = f"the version of {span(board.now - wrong[0].since)} ago counts"
         return Line("Settings", Grade.BAD, "REFUSED", detail, "5", "diff, undo", "view files", age, wrong[0].since)
     if held:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import chatrixcd_threads
+from chatrixcd_threads.demo.terminal import MODES, Terminal, take_terminal
 
 _PR_SET_PDEATHSIG = 1
 _POLL = 0.02
@@ -39,8 +40,11 @@ def spawn(
     log: Path,
     env: Mapping[str, str] | None = None,
     stdin: int = subprocess.DEVNULL,
+    terminal: Terminal | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a command in its own session, with its output at the end of a log file and, by default, nothing to read.
+
+    With a terminal it reads and writes there, and only its errors go to the log.
 
     The kernel's "die with the parent" is tied to the *thread* that starts the child. So it is only asked for on the
     main thread; a child started from another one is ended at exit, but outlives a kill -9 of this process.
@@ -54,16 +58,22 @@ def spawn(
             if os.getppid() != parent:
                 os._exit(1)
 
+    def prepare() -> None:
+        if on_main:
+            die_with_parent()
+        if terminal is not None:
+            take_terminal()
+
     with log.open("ab") as out:
         process = subprocess.Popen(
             list(command),
             cwd=cwd,
-            stdin=stdin,
-            stdout=out,
-            stderr=subprocess.STDOUT,
+            stdin=stdin if terminal is None else terminal.slave,
+            stdout=out if terminal is None else terminal.slave,
+            stderr=out,
             env=None if env is None else dict(env),
             start_new_session=True,
-            preexec_fn=die_with_parent if on_main else None,
+            preexec_fn=prepare if on_main or terminal is not None else None,
         )
     _living.add(process)
     return process
@@ -107,6 +117,7 @@ def tail(path: Path, lines: int = 30) -> str:
 class BotProcess:
     """The bot as a real child process in its own folder: `python -m chatrixcd_threads -L -c config.json -N`.
 
+    With a `terminal` it opens its console there; leave `-L` out of the arguments then.
     One thread at a time may use an object. The settings are written once, at construction; a test may edit
     `config` (the path) and call `start()` again. Output of all lives goes to one file, `log_file`.
     """
@@ -119,13 +130,15 @@ class BotProcess:
         arguments: Sequence[str] = ("-L", "-c", "config.json", "-N"),
         env: Mapping[str, str] | None = None,
         listens: bool = False,
+        terminal: Terminal | None = None,
     ) -> None:
         self.folder = folder
         self._stdin = subprocess.PIPE if listens else subprocess.DEVNULL
         self.config = folder / "config.json"
         self.log_file = folder / "bot.log"
-        self._arguments = tuple(arguments)
-        self._env = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+        self.arguments = tuple(arguments)
+        self.terminal = terminal
+        self._env = {**os.environ, "PYTHONUNBUFFERED": "1", **(MODES if terminal else {}), **(env or {})}
         here = str(Path(chatrixcd_threads.__file__).resolve().parents[1])
         paths = [path for path in self._env.get("PYTHONPATH", "").split(os.pathsep) if path and path != here]
         self._env["PYTHONPATH"] = os.pathsep.join([here, *paths])
@@ -166,8 +179,10 @@ class BotProcess:
         if self.alive:
             raise RuntimeError("the bot runs already")
         self._life_from = self.log_file.stat().st_size if self.log_file.exists() else 0
-        command = [sys.executable, "-m", "chatrixcd_threads", *self._arguments]
-        self._process = spawn(command, cwd=self.folder, log=self.log_file, env=self._env, stdin=self._stdin)
+        command = [sys.executable, "-m", "chatrixcd_threads", *self.arguments]
+        self._process = spawn(
+            command, cwd=self.folder, log=self.log_file, env=self._env, stdin=self._stdin, terminal=self.terminal
+        )
 
     def type(self, line: str) -> None:
         """Give it a line to read, as an operator at the plain console does; only with `listens`."""

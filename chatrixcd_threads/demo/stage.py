@@ -13,6 +13,7 @@ from chatrixcd_threads.demo.botprocess import BotProcess
 from chatrixcd_threads.demo.homeserver import Homeserver
 from chatrixcd_threads.demo.person import People, Person
 from chatrixcd_threads.demo.semaphore import Standin
+from chatrixcd_threads.demo.terminal import Terminal
 
 ROOM_NAME = "Operations"
 JOIN_SECONDS = 60.0
@@ -31,8 +32,11 @@ class Stage:
 
 
 @contextmanager
-def stage(profile: str, say: Callable[[str], None]) -> Iterator[Stage]:
-    """Starts all parts, and takes all of them away again, whatever happens in between."""
+def stage(profile: str, say: Callable[[str], None], terminal: Terminal | None = None) -> Iterator[Stage]:
+    """Starts all parts, and takes all of them away again, whatever happens in between.
+
+    With a terminal the bot has its console there.
+    """
     with ExitStack() as parts:
         folder = Path(parts.enter_context(tempfile.TemporaryDirectory(prefix="chatrixcd-demo-")))
         say("starting a Matrix homeserver (Synapse) on loopback …")
@@ -46,7 +50,8 @@ def stage(profile: str, say: Callable[[str], None]) -> Iterator[Stage]:
         ada = people.person(homeserver.url, ada_account, folder / "ada")
         say("starting the bot …")
         config = bot_config(homeserver.url, bot_account.user_id, password, semaphore, ada.user_id)
-        bot = parts.enter_context(BotProcess(folder / "bot", config))
+        arguments = ("-c", "config.json", "-N") if terminal else ("-L", "-c", "config.json", "-N")
+        bot = parts.enter_context(BotProcess(folder / "bot", config, arguments=arguments, terminal=terminal))
         say("opening an encrypted room and inviting the bot …")
         room_id = ada.create_room(ROOM_NAME, encrypted=True, invite=[bot_account.user_id])
         ada.wait_member(room_id, bot_account.user_id, timeout=JOIN_SECONDS)

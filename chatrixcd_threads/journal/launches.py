@@ -193,14 +193,19 @@ def followed(connection: sqlite3.Connection) -> list[Follow]:
     return [_follow(row) for row in connection.execute("SELECT * FROM follows WHERE done = 0 ORDER BY id").fetchall()]
 
 
-def followed_lines(connection: sqlite3.Connection) -> list[tuple[int, int, str, str, str, str, str | None]]:
-    """The same for a list: (project, task, template, status, person, room, stopper); no status yet is "waiting"."""
+def listed_lines(
+    connection: sqlite3.Connection, ended: int = 20
+) -> list[tuple[int, int, str, str, str, str, str | None]]:
+    """Every followed task, then those whose end was told last, the newest first, for a list.
+
+    (project, task, template, status, person, room, stopper); no status yet is "waiting".
+    """
     cursor = connection.cursor()
     cursor.row_factory = None
-    return cursor.execute(
-        "SELECT project_id, task_id, template_name, coalesce(nullif(status, ''), 'waiting'), person, room_id, stopper"
-        " FROM follows WHERE done = 0 ORDER BY id"
-    ).fetchall()
+    columns = "project_id, task_id, template_name, coalesce(nullif(status, ''), 'waiting'), person, room_id, stopper"
+    going = cursor.execute(f"SELECT {columns} FROM follows WHERE done = 0 ORDER BY id").fetchall()
+    over = cursor.execute(f"SELECT {columns} FROM follows WHERE done = 1 ORDER BY id DESC LIMIT ?", (ended,)).fetchall()
+    return [*going, *over]
 
 
 def get_follow(connection: sqlite3.Connection, follow_id: int) -> Follow | None:
@@ -217,9 +222,10 @@ def saw(tx: sqlite3.Connection, follow_id: int, status: str) -> bool:
     return changed.rowcount == 1
 
 
-def told(tx: sqlite3.Connection, follow_id: int) -> bool:
-    """The end was told (in this same transaction). False when it had been told before."""
-    return tx.execute("UPDATE follows SET done = 1 WHERE id = ? AND done = 0", (follow_id,)).rowcount == 1
+def told(tx: sqlite3.Connection, follow_id: int, status: str) -> bool:
+    """The end was told (in this same transaction), with that status. False when it had been told before."""
+    changed = tx.execute("UPDATE follows SET done = 1, status = ? WHERE id = ? AND done = 0", (status, follow_id))
+    return changed.rowcount == 1
 
 
 def project_of(connection: sqlite3.Connection, task_id: int) -> list[int]:

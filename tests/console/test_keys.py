@@ -299,3 +299,12 @@ def test_a_mistake_in_a_view_is_shown_and_goes_away(desk: Desk, caplog: pytest.L
 def test_the_page_of_keys_is_in_step() -> None:
     page = (Path(__file__).parents[2] / "docs" / "keys.rst").read_text("utf-8")
     assert page == keys_page()
+
+
+def test_another_view_can_be_opened_from_a_window(desk: Desk) -> None:
+    desk.press("6", "enter")
+    assert "Stack of" in desk.text()
+    assert "[2 Tasks]" in desk.press("2")
+    assert "Stack of" not in desk.text()
+    desk.press("a")
+    assert "[? Help]" in desk.press("?")

@@ -111,6 +111,27 @@ def test_all_is_well_is_said_too() -> None:
     assert "all well" in screen(frame(Feed(calm())), (80, 24))[0]
 
 
+def test_the_worst_is_selected_until_somebody_selects() -> None:
+    feed = Feed(calm())
+    made = frame(feed)
+
+    def selected(board: Board) -> str:
+        feed.now = board
+        made.refresh()
+        return next(row for row in screen(made, (80, 24)) if row.startswith("›")).split()[3]
+
+    assert [selected(calm()), selected(stormy()), selected(calm())] == ["Matrix", "Semaphore", "Matrix"]
+    made.keypress((80, 24), "down")
+    assert [selected(calm()), selected(stormy()), selected(calm())] == ["Semaphore"] * 3
+
+
+def test_where_columns_are_few_a_log_line_is_shown_without_its_day() -> None:
+    feed = Feed(calm())
+    feed.ring.add("2026-11-23 23:28:51,000 INFO    sync       chatrixcd.rooms: joined !ops:example.org")
+    assert "23:28:51,000 INFO    sync       rooms: joined" in screen(frame(feed), (80, 24), "7")[2]
+    assert "2026-11-23 23:28:51,000" in screen(frame(feed), (200, 60), "7")[2]
+
+
 def test_columns_stay_in_place_with_wide_names() -> None:
     feed = Feed(crowded())
     rows = screen(frame(feed), (80, 24), "2")[2:9]

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import os
-import pty
 import select
 import signal
 import socket
-import struct
 import subprocess
 import sys
-import termios
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pyte
+from chatrixcd_threads.demo.terminal import LIMIT, MODES, ReadTerminal, take_terminal
 
-LIMIT = 20.0
 ROOT = Path(__file__).parents[2]
 
 
-class Terminal:
+class Terminal(ReadTerminal):
     """Owner: the test. What the program writes is read only while the test waits for something."""
 
     def __init__(
@@ -41,12 +35,7 @@ class Terminal:
         folder: Path = ROOT,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        self.master, self.slave = pty.openpty()
-        self.screen = pyte.Screen(columns, rows)
-        self._stream = pyte.ByteStream(self.screen)
-        self.raw = bytearray()
-        self.reading = True
-        self._size(columns, rows)
+        super().__init__(columns, rows)
         self.before = self.settings()
         self._wire, theirs = socket.socketpair()
         self._wire.settimeout(LIMIT)
@@ -58,14 +47,13 @@ class Terminal:
             stdout=self.slave,
             stderr=self.slave,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=take_terminal,
             pass_fds=[theirs.fileno()],
             cwd=folder,
             env={
                 **os.environ,
-                "TERM": "xterm-256color",
+                **MODES,
                 "PS1": "shell> ",
-                "LC_ALL": "C.UTF-8",
                 "PYTHONPATH": str(ROOT),
                 **(env or {}),
             },
@@ -86,57 +74,12 @@ class Terminal:
                 with contextlib.suppress(OSError):
                     os.killpg(group, signal.SIGKILL)
         self.process.wait(LIMIT)
-        for descriptor in (self.master, self.slave):
-            if descriptor >= 0:
-                os.close(descriptor)
+        self.close()
         self._wire.close()
-
-    # --- the screen ---
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.screen.display)
-
-    def until(self, true: Callable[[], object], what: str, seconds: float = LIMIT) -> None:
-        """Reads what the program writes until it is true."""
-        deadline = time.monotonic() + seconds
-        while not true():
-            left = deadline - time.monotonic()
-            assert left > 0, f"not within {seconds} s: {what}\n{self.text}"
-            self.pump(min(left, 0.05))
-
-    def shows(self, *texts: str, seconds: float = LIMIT) -> None:
-        self.until(lambda: all(text in self.text for text in texts), f"shows {texts}", seconds)
-
-    def pump(self, seconds: float) -> None:
-        if self.reading and select.select([self.master], [], [], seconds)[0]:
-            try:
-                data = os.read(self.master, 65_536)
-            except OSError as error:
-                if error.errno != errno.EIO:
-                    raise
-                return
-            self.raw += data
-            self._stream.feed(data)
-
-    def type(self, keys: str) -> None:
-        os.write(self.master, keys.encode())
-
-    def resize(self, columns: int, rows: int) -> None:
-        self.screen.resize(rows, columns)
-        self._size(columns, rows)
-
-    def _size(self, columns: int, rows: int) -> None:
-        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def settings(self) -> list[Any]:
-        return termios.tcgetattr(self.slave)
 
     def hang_up(self) -> None:
         """The window is closed."""
-        os.close(self.slave)
-        os.close(self.master)
-        self.master = self.slave = -1
+        self.close()
         self.reading = False
 
     # --- the program ---

@@ -19,7 +19,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.tty.harness import LIMIT, ROOT, Terminal
+from chatrixcd_threads.demo.terminal import LIMIT
+from tests.tty.harness import ROOT, Terminal
 
 PROGRAM = [sys.executable, "-m", "chatrixcd_threads"]
 CONFIG: dict[str, Any] = {

@@ -260,7 +260,9 @@ def test_plain_speaks_in_lines(log: Path) -> None:
 
 def test_plain_outlives_its_terminal(log: Path) -> None:
     with Terminal(log, "plain") as terminal:
-        terminal.shows("Task 4688 Nightly backup is over")
+        terminal.shows("Task 4711 Deploy the web shop is now: running", "Task 4713")
+        terminal.ask("note somebody?")
+        assert "4688" not in terminal.text  # it was over before
         terminal.hang_up()
         terminal.ask("note somebody?")
         terminal.goes_on()

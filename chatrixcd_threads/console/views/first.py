@@ -22,6 +22,7 @@ class First(View):
     title = "First page"
     tab = "First"
     _lines: tuple[Line, ...] = ()
+    _moved = False
 
     def draw(self, board: Board, columns: int, height: int) -> None:
         """Each part is one line; the selected one, and where there is room the others too, say all below."""
@@ -37,6 +38,8 @@ class First(View):
         rows = [row for block in blocks for row in block]
         keys = [(line.name, n) for line, block in zip(self._lines, blocks, strict=True) for n in range(len(block))]
         self.pane.give(Rows.of(rows, keys))
+        if not self._moved and self.pane.selected:  # what is worst is selected until somebody selects
+            self.pane.go(0)
 
     def act(self, command: str) -> bool:
         """Enter does the next step of the selected line."""
@@ -44,7 +47,9 @@ class First(View):
             chosen = self.pane.chosen
             line = next((each for each in self._lines if isinstance(chosen, tuple) and each.name == chosen[0]), None)
             return line is not None and self.hands.perform(line.command)
-        return super().act(command)
+        acted = super().act(command)
+        self._moved = self._moved or acted
+        return acted
 
     def _here(self, line: Line) -> Line:
         """In an attached console the key that stops the bot only leaves."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import urwid
@@ -13,6 +14,8 @@ from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.console.views.base import Hands, View
 
 _STEPS = (0, 20, 30, 40)
+_WIDE = 120  # columns from which a line is shown with its day
+_DAY = re.compile(r"\d{4}-\d\d-\d\d (?=\d\d:\d\d:\d\d,)")
 _ROUNDS = 5  # of `log_lines` in one draw
 _ERRORS = ("ERROR", "CRITICAL")
 _NAMES = {0: "all levels", 20: "from INFO on", 30: "from WARNING on", 40: "errors only"}
@@ -41,7 +44,8 @@ class Log(View):
         if self._fetches:
             self._fetch()
         low, high = self._ring.span()
-        self.reader.give(low, high, lambda number: shown_line(self._ring.at(number)))
+        short = columns < _WIDE
+        self.reader.give(low, high, lambda number: shown_line(_short(self._ring.at(number), short)))
 
     def act(self, command: str) -> bool:
         match command:
@@ -89,6 +93,11 @@ class Log(View):
     def _worth(self, low: int, high: int) -> Iterable[int]:
         """The numbers of the lines that are shown; told by their levels, without reading them."""
         return (number for number, level in enumerate(self._ring.levels(low, high), low) if level >= self._level)
+
+
+def _short(line: str, short: bool) -> str:
+    """Where columns are few: without the day, and without the name that all our loggers begin with."""
+    return _DAY.sub("", line, 1).replace(" chatrixcd.", " ", 1) if short else line
 
 
 def _style(level: int) -> str:

@@ -110,13 +110,15 @@ def test_a_task_is_followed_once_in_a_room_and_told_once(journal: Journal) -> No
     with journal.write() as tx:
         assert launches.saw(tx, follow.id, "running")
         assert not launches.saw(tx, follow.id, "running")
-        assert launches.told(tx, follow.id)
-        assert not launches.told(tx, follow.id)
+        assert launches.told(tx, follow.id, "success")
+        assert not launches.told(tx, follow.id, "success")
         assert not launches.saw(tx, follow.id, "success")
     assert launches.followed(journal.read()) == []
     kept = launches.get_follow(journal.read(), follow.id)
     assert kept is not None
     assert kept.done
+    assert [(row[1], row[3]) for row in launches.listed_lines(journal.read())] == [(42, "success")]
+    assert kept.status == "success"
     assert launches.get_follow(journal.read(), 99) is None
 
 
@@ -143,7 +145,7 @@ def test_followed_tasks_can_be_had_as_plain_lines(journal: Journal) -> None:
         launches.saw(tx, second.id, "running")
         tx.execute("UPDATE follows SET done = 1 WHERE id = ?", (third.id,))
     stop(journal, room="!r", person="@b", slot="answer:$stop")
-    assert launches.followed_lines(journal.read()) == [
+    assert launches.listed_lines(journal.read()) == [
         (1, 42, second.template_name, "waiting", "@a", "!r", "@b"),
         (1, 43, second.template_name, "running", "@a", "!r", None),
     ]
@@ -182,5 +184,5 @@ def test_a_task_is_found_again_by_number_and_by_room(journal: Journal) -> None:
     assert launches.last_in(read, "!r", "@a") == (1, 42)  # one's own running task first
     assert launches.last_in(read, "!r", "@c") == (3, 43)  # else the newest
     with journal.write() as tx:
-        launches.told(tx, 1)
+        launches.told(tx, 1, "success")
     assert launches.last_in(read, "!r", "@a") == (3, 43)

@@ -82,7 +82,7 @@ class Watched:
     def tell(self, task_id: int) -> None:
         follow = next(each for each in launches.followed(self.journal.read()) if each.task_id == task_id)
         with self.journal.write() as tx:
-            launches.told(tx, follow.id)
+            launches.told(tx, follow.id, "success")
 
 
 @pytest.fixture
