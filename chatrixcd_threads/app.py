@@ -10,12 +10,14 @@ import sqlite3
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
 import msgspec
 
+from chatrixcd_threads import __version__
 from chatrixcd_threads.commands.call import Health, Tools
 from chatrixcd_threads.commands.desk import Desk
 from chatrixcd_threads.commands.dispatch import Dispatch
@@ -24,14 +26,15 @@ from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.registry import commands
 from chatrixcd_threads.commands.reports import Reporter
 from chatrixcd_threads.console import rescue
-from chatrixcd_threads.console.board import Link
+from chatrixcd_threads.console.board import Hearing, Link
 from chatrixcd_threads.console.office import Office, Parts
 from chatrixcd_threads.console.service import Console
 from chatrixcd_threads.console.surface import Surface
 from chatrixcd_threads.errors import Fatal
 from chatrixcd_threads.events import InboxItem
-from chatrixcd_threads.journal import outbox
+from chatrixcd_threads.journal import audit, outbox
 from chatrixcd_threads.journal.alone import StoreLock
+from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.service import MatrixService
 from chatrixcd_threads.policy.access import Access
@@ -54,6 +57,7 @@ INBOX_SIZE: Final = 1_000
 TICK_SECONDS: Final = 0.5
 STOP_SECONDS: Final = 10.0
 TELL_SECONDS: Final = 2.0
+HEARING_SECONDS: Final = 3_600.0  # for how often the homeserver has slowed the bot down
 SWITCH_INTERVAL: Final = 0.001  # seconds; keeps the sync loop quick while workers compute
 
 EXIT_OK: Final = 0
@@ -104,6 +108,7 @@ class App:
         """Runs until a signal, `exit` or a fatal problem; returns the exit code, or leaves hard when a thread is stuck."""
         sys.setswitchinterval(SWITCH_INTERVAL)
         self._on_signals()
+        self._note(Deed.BOT_STARTED)
         self._greet(self._config.now.bot.startup_message)
         self._tell_of_broken_files()
         self._supervisor.start()
@@ -136,6 +141,7 @@ class App:
         self._lanes.close()
         stuck += [job.name for job in self._lanes.wait_idle(deadline - 4.0)]
         stuck += self._stopped("follower", deadline - 3.5) + self._stopped("watch", deadline - 3.5)
+        self._note(Deed.BOT_STOPPED)
         self._greet(self._config.now.bot.shutdown_message)
         self._matrix.wake_sender()
         stuck += self._stopped("sync", deadline)
@@ -196,9 +202,10 @@ class App:
             time.monotonic() - self._since,
         )
 
-    def _told(self, outcome: Outcome) -> None:
+    def _told(self, outcome: Outcome, by: str = "", deed: str = "") -> None:
         """What came of reading a settings file goes to the admins; the watch never waits for a full inbox for long."""
         notice = describe(outcome)
+        notice = replace(notice, by=by, deed=deed or notice.deed)
         try:
             self._inbox.put(notice, timeout=TELL_SECONDS)
         except queue.Full:
@@ -223,7 +230,17 @@ class App:
             prefix=lambda: self._config.now.bot.command_prefix,
             log_lines=surface.ring.since,
             leave=self.leave,
+            settings=lambda: self._config.now,
+            hearing=self._hearing,
         )
+
+    def _hearing(self) -> Hearing:
+        pulse = self._matrix.pulse
+        return Hearing(pulse.synced_at, pulse.sent_at, pulse.slowed(HEARING_SECONDS), pulse.slowed_until)
+
+    def _note(self, deed: Deed) -> None:
+        with self.journal.write() as tx:
+            audit.note(tx, deed, subject=f"version {__version__}", now=time.time())
 
     def _greet(self, sentence: str) -> None:
         """The start and stop message, in the rooms that are named for it."""

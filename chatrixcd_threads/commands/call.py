@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from chatrixcd_threads.events import RoomInfo, RoomOutcome
 from chatrixcd_threads.journal.db import Journal
@@ -20,6 +20,12 @@ from chatrixcd_threads.threads.lanes import LaneCounts
 from chatrixcd_threads.threads.service import ThreadInfo
 
 File = HotFile[Any]
+
+
+class Told(Protocol):
+    """Tells the admins what came of reading a settings file; `by` changed it, `deed` is the audit's word for it."""
+
+    def __call__(self, outcome: Outcome, by: str = "", deed: str = "") -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class Tools:
     semaphore: Semaphore
     files: Callable[[], Mapping[str, File]]
     """The hot files by their short names."""
-    told: Callable[[Outcome], None]
+    told: Told
     """Tells the admins what came of reading a settings file."""
     launcher: Launcher
     journal: Journal

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from chatrixcd_threads.commands.post import Also
 from chatrixcd_threads.errors import UsageError
+from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.settings.aliases import joined
 from chatrixcd_threads.text.fit import Attachment
@@ -18,13 +21,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the audit; who, where and when is known to the desk."""
+
+    what: Deed
+    subject: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. `mention` are the people who are notified; `greet` lets a greeting stand in front."""
+    """An answer. `mention` are the people who are notified; `greet` lets a greeting stand in front.
+
+    `deed` changes the journal in the answer's own transaction; when it raises a UserError, only that is told. `also` and
+    `notes` are written there too, `then` is called once it is durable.
+    """
 
     text: Text
     file: Attachment | None = None
     mention: tuple[str, ...] = ()
     greet: bool = False
+    deed: Callable[[sqlite3.Connection], None] | None = None
+    also: tuple[Also, ...] = ()
+    notes: tuple[Note, ...] = ()
+    then: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from chatrixcd_threads.console.reader import Reader, looks_bad
 from chatrixcd_threads.console.rows import Part, Row, Rows
 from chatrixcd_threads.console.status import Grade, is_over, summary, symbol
 from chatrixcd_threads.console.views.asked import Asked
+from chatrixcd_threads.console.views.audit import Audit
 from chatrixcd_threads.console.views.base import View
 from chatrixcd_threads.console.views.files import Files
 from chatrixcd_threads.console.views.first import First
@@ -79,6 +80,7 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
                 Files(self),
                 Threads(self),
                 Log(self),
+                Audit(self),
                 Help(self, table, names),
             )
         }
@@ -172,14 +174,15 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         return shown(self.view.heading(board))
 
     def _tab_row(self, columns: int) -> Row:
-        """All views with their keys; the shown one in brackets. Where they do not fit, only the numbers of the others."""
+        """All views with their keys; the shown one in brackets. Where they do not fit, closer together, then by number."""
         titles = [("?" if view.name == "help" else str(n), view) for n, view in enumerate(self.views.values(), 1)]
-        roomy = sum(len(f" {key} {view.title} ") for key, view in titles) <= columns
+        whole = sum(len(f" {key} {view.title} ") for key, view in titles)
+        form = " {} {} " if whole <= columns else "{} {} " if whole - len(titles) + 1 <= columns else " {} "
         parts: list[Part] = []
         self._tabs, at = [], 0
         for key, view in titles:
             here = view is self.view
-            text = f"[{key} {view.title}]" if here else f" {key} {view.title} " if roomy else f" {key} "
+            text = f"[{key} {view.title}]" if here else form.format(key, view.title)
             self._tabs.append((at, at + len(text), view.name))
             at += len(text)
             parts.append(("tab" if here else "header", text))
@@ -256,7 +259,7 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
                 ("body", f"The bot itself goes on. The log has the details under the code {code}."),
                 (
                     "body",
-                    "Other views still work: press 1 to 7, or esc for the first page. It is tried again by itself.",
+                    "Other views still work: press 1 to 8, or esc for the first page. It is tried again by itself.",
                 ),
             ]
             rows = [Row(((name, part),)) for name, text in said for part in fold(text, self._size[0] - 2, 4)]

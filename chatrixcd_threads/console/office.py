@@ -8,31 +8,39 @@ from __future__ import annotations
 
 import json
 import queue
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 from chatrixcd_threads import __version__
 from chatrixcd_threads.commands.call import File, Health
 from chatrixcd_threads.commands.parse import command_line, verdict_of_word
 from chatrixcd_threads.console.board import (
+    AuditLine,
     Board,
     Doors,
     FileLine,
+    Hearing,
     LaunchLine,
     Link,
     QuestionLine,
+    Reach,
     RoomLine,
     TaskLine,
 )
+from chatrixcd_threads.console.progress import Progress
 from chatrixcd_threads.events import InboxItem, Incoming, Kind, RoomInfo
-from chatrixcd_threads.journal import inbox, launches, outbox, questions
-from chatrixcd_threads.journal.db import Journal
+from chatrixcd_threads.journal import audit, inbox, launches, outbox, questions
+from chatrixcd_threads.journal.audit import Deed, Line, Verdict
+from chatrixcd_threads.journal.db import Journal, Tx
+from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import SemaphoreError
+from chatrixcd_threads.settings.model import BotSettings, Settings
 from chatrixcd_threads.text.ansi import plain_line
 from chatrixcd_threads.threads.lanes import Job, Lanes
 
@@ -40,6 +48,13 @@ KEPT_ANSWERS: Final = 200
 PROBE_SECONDS: Final = 30.0
 OUTPUT_SECONDS: Final = 1.0
 BOARD_SECONDS: Final = 0.2
+SLOW_SECONDS: Final = 2.0  # for what changes rarely or costs more to find out
+CHECK_SECONDS: Final = 600.0  # between two checks of the whole audit
+HOUR: Final = 3_600.0
+DAY: Final = 86_400.0
+TIMEOUT_SECONDS: Final = 300.0
+MOST_REFUSED: Final = 100
+MOST_AUDIT: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -57,10 +72,24 @@ class Parts:
     prefix: Callable[[], str]
     log_lines: Callable[[int], tuple[int, tuple[str, ...]]]
     leave: Callable[[], None]
+    settings: Callable[[], Settings] = Settings
+    hearing: Callable[[], Hearing] = Hearing
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """What is looked at every few seconds only."""
+
+    at: float
+    refused: tuple[AuditLine, ...]
+    changed: AuditLine | None
+    unreadable: Mapping[str, int]
+    journal_bytes: int
+    disk_free: int
 
 
 class Office:
-    """Owner: the ui thread. Jobs in lanes only replace single references (`_link`) and single entries (`_outputs`)."""
+    """Owner: the ui thread. Jobs in lanes only replace single references (`_link`, `_chain`) and entries (`_outputs`)."""
 
     def __init__(self, parts: Parts, poke: Callable[[], None], now: Callable[[], float] = time.time) -> None:
         self._parts, self._poke, self._now = parts, poke, now
@@ -69,6 +98,10 @@ class Office:
         self._outputs: dict[tuple[int, int], tuple[str, ...]] = {}
         self._asked: dict[tuple[int, int], float] = {}
         self._board: Board | None = None
+        self._slow: Slow | None = None
+        self._progress = Progress(parts.semaphore, parts.lanes, poke, now)
+        self._chain = Verdict(0, 0, "")
+        self._checked = 0.0
 
     def doors(self) -> Doors:
         """What the console may call."""
@@ -79,7 +112,12 @@ class Office:
             answers=self.answers,
             task_output=self.task_output,
             leave=self._parts.leave,
+            audit=self.audit,
         )
+
+    def audit(self, most: int) -> tuple[AuditLine, ...]:
+        """The newest lines of the audit, newest first."""
+        return tuple(map(_audit_line, audit.newest(self._parts.journal.read(), max(0, min(most, MOST_AUDIT)))))
 
     def board(self) -> Board:
         """The bot at this moment; at most one reading of the journal each fifth of a second."""
@@ -132,8 +170,11 @@ class Office:
             self._poke()
 
     def _probe(self) -> None:
+        semaphore = self._parts.semaphore()
         try:
-            took = self._parts.semaphore().ping()
+            took = semaphore.ping()
+            if not semaphore.known_version:
+                semaphore.info()
             fresh = ("ok", f"answers in {took * 1000:.0f} ms")
         except SemaphoreError as error:
             fresh = ("down", error.sentence)
@@ -141,12 +182,89 @@ class Office:
         self._link = Link(*fresh, old.since if old.state == fresh[0] else self._now())
         self._poke()
 
+    def _check(self) -> None:
+        """Checks the whole audit."""
+        fresh = audit.verify(self._parts.journal.read())
+        if fresh.broken != self._chain.broken:
+            self._poke()
+        self._chain = fresh
+
+    def _look(self, now: float) -> Slow:
+        """The slow part of the board, at most every few seconds."""
+        old = self._slow
+        if old is not None and 0 <= now - old.at < SLOW_SECONDS:
+            return old
+        if now - self._checked >= CHECK_SECONDS:
+            self._checked = now
+            self._parts.lanes.submit(Job(("console", "audit"), "check of the audit", self._check))
+        read, path = self._parts.journal.read(), self._parts.journal.path
+        changed = audit.last_of(read, audit.SETTINGS)
+        files = [path, path.with_name(path.name + "-wal")]
+        self._slow = Slow(
+            now,
+            tuple(map(_audit_line, audit.since(read, Deed.REFUSED, now - HOUR)[:MOST_REFUSED])),
+            _audit_line(changed) if changed is not None else None,
+            inbox.unreadable(read, now - DAY),
+            sum(each.stat().st_size for each in files if each.exists()),
+            shutil.disk_usage(path.parent).free if path.parent.exists() else -1,
+        )
+        return self._slow
+
+    def _tasks(self, read: Tx) -> tuple[TaskLine, ...]:
+        """Each followed task once, also when several rooms wait for its end."""
+        first: dict[tuple[int, int], Follow] = {}
+        rooms: dict[tuple[int, int], int] = {}
+        for follow in launches.followed(read):
+            key = (follow.project_id, follow.task_id)
+            first.setdefault(key, follow)
+            rooms[key] = rooms.get(key, 0) + 1
+        self._progress.want((key, each.status or "waiting") for key, each in first.items())
+        return tuple(self._task(each, rooms[key]) for key, each in first.items())
+
+    def _task(self, follow: Follow, rooms: int) -> TaskLine:
+        facts = self._progress.of((follow.project_id, follow.task_id))
+        return TaskLine(
+            follow.project_id,
+            follow.task_id,
+            follow.template_name,
+            follow.status or "waiting",
+            follow.person,
+            follow.room_id,
+            follow.stopper,
+            facts.started,
+            facts.usual,
+            facts.earlier,
+            facts.waits_for,
+            rooms,
+        )
+
+    def _rooms(self, read: Tx, unreadable: Mapping[str, int]) -> tuple[RoomLine, ...]:
+        bot = self._parts.settings().bot
+        joined = tuple(
+            RoomLine(
+                x.room_id,
+                x.name,
+                x.encrypted,
+                x.members,
+                may_speak=x.may_speak,
+                allowed=not bot.allowed_rooms or x.room_id in bot.allowed_rooms,
+                bound=bound(bot, x.room_id),
+                unreadable=unreadable.get(x.room_id, 0),
+            )
+            for x in self._parts.rooms()
+        )
+        return (*joined, *(RoomLine(room, room, False, 0, inviter) for room, inviter in invited(read)))
+
+    def _reach(self) -> Reach:
+        semaphore = self._parts.semaphore()
+        pulse = semaphore.pulse
+        return Reach(semaphore.known_version, pulse.answered_at, pulse.timeouts(TIMEOUT_SECONDS))
+
     def _read(self, now: float) -> Board:
         if now - self._probed >= PROBE_SECONDS:
             self._probed = now
             self._parts.lanes.submit(Job(("console", "probe"), "probe of Semaphore", self._probe))
-        read, health = self._parts.journal.read(), self._parts.health()
-        path = self._parts.journal.path
+        read, health, slow = self._parts.journal.read(), self._parts.health(), self._look(now)
         return Board(
             now=now,
             up=health.up,
@@ -158,32 +276,49 @@ class Office:
             lanes_waiting=health.lanes.waiting,
             given_up=health.lanes.given_up,
             owed=health.owed,
-            journal_bytes=path.stat().st_size if path.exists() else 0,
-            tasks=tuple(
-                TaskLine(
-                    x.project_id, x.task_id, x.template_name, x.status or "waiting", x.person, x.room_id, x.stopper
-                )
-                for x in launches.followed(read)
-            ),
+            journal_bytes=slow.journal_bytes,
+            tasks=self._tasks(read),
             questions=tuple(
-                QuestionLine(x.asker, x.room_id, str(x.payload.get("summary", "")), x.expires_at)
+                QuestionLine(x.asker, x.room_id, str(x.payload.get("summary", "")), x.expires_at, x.id)
                 for x in questions.all_open(read)
             ),
-            launches=tuple(LaunchLine(x.token, x.template_name, x.state, x.sender) for x in launches.unsettled(read)),
-            rooms=(
-                *(RoomLine(x.room_id, x.name, x.encrypted, x.members) for x in self._parts.rooms()),
-                *(RoomLine(room, room, False, 0, inviter) for room, inviter in invited(read)),
+            launches=tuple(
+                LaunchLine(x.token, x.template_name, x.state, x.sender, x.changed_at, x.looked, x.room_id, x.project_id)
+                for x in launches.unsettled(read)
             ),
+            rooms=self._rooms(read, slow.unreadable),
             files=tuple(
                 FileLine(name, file.version.since, file.error.sentence if file.error else "", file.held is not None)
                 for name, file in self._parts.files().items()
             ),
+            hearing=replace(self._parts.hearing(), unreadable=sum(slow.unreadable.values())),
+            reach=self._reach(),
+            disk_free=slow.disk_free,
+            refused=slow.refused,
+            changed=slow.changed,
+            audit_broken=self._chain.broken,
         )
 
 
-def invited(connection: Any) -> list[tuple[str, str]]:
+def bound(bot: BotSettings, room_id: str) -> str:
+    """What the settings use a room for."""
+    tone = bot.tones.get(room_id, "")
+    uses = {
+        "admin room": room_id == bot.admin_room,
+        "greetings": bot.greetings_enabled and room_id in bot.greeting_rooms,
+        f"tone {tone}": bool(tone),
+    }
+    return ", ".join(name for name, used in uses.items() if used)
+
+
+def invited(connection: Tx) -> list[tuple[str, str]]:
     """Invitations that wait: (room, inviter)."""
-    return [(str(row[0]), str(row[1])) for row in connection.execute("SELECT room_id, inviter FROM invites").fetchall()]
+    rows = connection.execute("SELECT room_id, inviter FROM invites WHERE state = 'open'").fetchall()
+    return [(str(row[0]), str(row[1])) for row in rows]
+
+
+def _audit_line(line: Line) -> AuditLine:
+    return AuditLine(line.seq, line.at, line.who, line.room_id, line.what, line.subject, line.detail)
 
 
 def _plain(content: str) -> str:

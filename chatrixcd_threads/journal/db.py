@@ -12,8 +12,10 @@ from pathlib import Path
 
 from chatrixcd_threads.errors import Fatal
 
-SCHEMA_VERSION = 1
+Tx = sqlite3.Connection
+"""A transaction, for those who only pass it on."""
 
+# Version 1. It stays as it was: a new journal goes the same way as an old one, through every step below.
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE inbox (
@@ -98,6 +100,28 @@ CREATE INDEX follows_open ON follows (id) WHERE done = 0;
 CREATE TABLE invites (room_id TEXT PRIMARY KEY, inviter TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'open');
 """
 
+# version: what makes it out of the version before. A step that was released is never changed.
+STEPS = {
+    2: """
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at REAL NOT NULL,
+    who TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    what TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    hash TEXT NOT NULL
+);
+CREATE INDEX audit_what ON audit (what, at);
+CREATE TRIGGER audit_changes_nothing BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER audit_forgets_nothing BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+ALTER TABLE launches ADD COLUMN looked TEXT NOT NULL DEFAULT '';
+CREATE INDEX inbox_unreadable ON inbox (at) WHERE kind = 'unreadable';
+""",
+}
+SCHEMA_VERSION = max(STEPS)
+
 
 class Journal:
     """One SQLite file. Each thread has its own connection; `write` transactions take turns in one lock.
@@ -157,13 +181,24 @@ class Journal:
         with self.write() as tx:
             version = tx.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
-                raise Fatal(f"the journal {self.path} was written by a newer version of the bot (schema {version})")
+                raise Fatal(
+                    f"the journal {self.path} was written by a newer version of the bot (schema {version}), this one knows "
+                    f"{SCHEMA_VERSION}: start that version, or move the journal away"
+                )
             if version == 0:
-                for statement in SCHEMA.split(";\n"):
-                    tx.execute(statement)
+                _carry_out(tx, SCHEMA)
                 # Part of every transaction id: a new journal must not repeat the ids of one that was moved away.
                 set_meta(tx, "journal", secrets.token_hex(4))
+            for step in range(max(version, 1) + 1, SCHEMA_VERSION + 1):
+                _carry_out(tx, STEPS[step])
+            if version != SCHEMA_VERSION:
                 tx.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _carry_out(tx: sqlite3.Connection, statements: str) -> None:
+    """One by one: `executescript` would commit the transaction first."""
+    for statement in statements.split(";\n"):
+        tx.execute(statement)
 
 
 def get_meta(connection: sqlite3.Connection, key: str) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A confirmed launch. States: confirmed, sending, started, failed, doubt."""
+    """A confirmed launch. States: confirmed, sending, started, failed, doubt. `looked` says what a doubt rests on."""
 
     id: int
     token: str
@@ -25,6 +25,7 @@ class Launch:
     state: str
     task_id: int | None
     changed_at: float
+    looked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +88,23 @@ def unsettled(connection: sqlite3.Connection) -> list[Launch]:
     return [_launch(row) for row in rows]
 
 
-def move(tx: sqlite3.Connection, launch_id: int, state: str, now: float, task_id: int | None = None) -> None:
-    """Records the next state of a launch, and its task once it is known."""
+def move(
+    tx: sqlite3.Connection, launch_id: int, state: str, now: float, task_id: int | None = None, looked: str = ""
+) -> None:
+    """Records the next state of a launch, its task once it is known, and what was looked at in vain."""
     tx.execute(
-        "UPDATE launches SET state = ?, changed_at = ?, task_id = coalesce(?, task_id) WHERE id = ?",
+        "UPDATE launches SET state = ?, changed_at = ?, task_id = coalesce(?, task_id), looked = ? WHERE id = ?",
+        (state, now, task_id, looked, launch_id),
+    )
+
+
+def resolve(tx: sqlite3.Connection, launch_id: int, state: str, now: float, task_id: int | None = None) -> bool:
+    """Somebody has found out what became of a launch in doubt. False when it is not in doubt any more."""
+    changed = tx.execute(
+        "UPDATE launches SET state = ?, changed_at = ?, task_id = coalesce(?, task_id) WHERE id = ? AND state = 'doubt'",
         (state, now, task_id, launch_id),
     )
+    return changed.rowcount == 1
 
 
 def follow(tx: sqlite3.Connection, launch: Launch, task_id: int) -> None:

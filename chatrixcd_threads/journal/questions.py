@@ -88,6 +88,12 @@ def all_open(connection: sqlite3.Connection) -> list[Question]:
     return [_question(row) for row in rows]
 
 
+def get(connection: sqlite3.Connection, question_id: int) -> Question | None:
+    """The question with this number."""
+    row = connection.execute("SELECT * FROM questions WHERE id = ?", (question_id,)).fetchone()
+    return None if row is None else _question(row)
+
+
 def settled_by(connection: sqlite3.Connection, question_id: int, state: str, event_id: str) -> bool:
     """Whether it was this event that settled the question so: then its handling goes on after a crash."""
     row = connection.execute(

@@ -1,7 +1,7 @@
 """The sync thread: a private asyncio loop that runs one session after the other.
 
 Everything that comes from other threads comes through `wake_sender`, `ask` and `wake`; everything that goes to them goes
-through the journal, the inbox queue and the published room list.
+through the journal, the inbox queue, the published room list and the pulse.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from chatrixcd_threads.events import InboxItem, RoomInfo, RoomOutcome, RoomReque
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.login import LoggedOut, forget, log_in, renew
 from chatrixcd_threads.matrix.patience import Backoff, Retry
+from chatrixcd_threads.matrix.pulse import Pulse
 from chatrixcd_threads.matrix.session import Session
 from chatrixcd_threads.matrix.sync import TROUBLE
 from chatrixcd_threads.settings.model import MatrixSettings, Settings
@@ -53,6 +54,7 @@ class MatrixService(Service):
         self._stopping: asyncio.Event | None = None
         self._rooms: tuple[RoomInfo, ...] = ()
         self._link = ("connecting", "", time.time())
+        self.pulse = Pulse()
         self._login = settings().matrix  # the settings that log in; newer ones only after they have worked
 
     # --- for other threads --------------------------------------------------------------------------------------
@@ -72,7 +74,7 @@ class MatrixService(Service):
         self._on_loop(self._wake_sender)
 
     def ask(self, verb: str, room: str) -> RoomOutcome:
-        """Joins or parts a room for a worker, which waits here for at most a minute."""
+        """Joins or parts a room, or refuses an invitation, for a worker, which waits here for at most a minute."""
         answer: queue.SimpleQueue[RoomOutcome] = queue.SimpleQueue()
         self._requests.put(RoomRequest(verb, room, answer))
         self._on_loop(self._take_requests)
@@ -137,7 +139,7 @@ class MatrixService(Service):
             except TROUBLE as error:
                 raise Retry(f"login: {type(error).__name__}") from error
             self._session = Session(
-                client, self._settings, self._journal, self._inbox, self._publish, self._state, self._clock
+                client, self._settings, self._journal, self._inbox, self._publish, self._state, self._clock, self.pulse
             )
             self._take_requests()
             await self._session.run(stopping, backoff)

@@ -7,16 +7,18 @@ import logging
 import queue
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from nio import SyncResponse
 
 from chatrixcd_threads.events import FileNotice, InboxItem, Incoming, RoomInfo, RoomRequest
+from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.invites import Invites
 from chatrixcd_threads.matrix.outbound import Sender
 from chatrixcd_threads.matrix.patience import Backoff, Retry
+from chatrixcd_threads.matrix.pulse import Pulse
 from chatrixcd_threads.matrix.sync import Syncer
 from chatrixcd_threads.matrix.trust import changed_identities
 from chatrixcd_threads.policy.access import Access
@@ -30,6 +32,7 @@ IDENTITY_ADVICE: Final = (
     "somebody else may be speaking in their name."
 )
 FULL_INBOX_PAUSE: Final = 0.05
+CREATORS_ABOVE: Final = 12  # the room version from which on its creators stand in no list of power levels
 
 
 class Session:
@@ -44,10 +47,12 @@ class Session:
         publish: Callable[[tuple[RoomInfo, ...]], None],
         state: Callable[[str, str], None],
         clock: Callable[[], float],
+        pulse: Pulse | None = None,
     ) -> None:
+        self._pulse = pulse or Pulse()
         self._client, self._inbox, self._publish = client, inbox, publish
         self._settings, self._journal, self._state = settings, journal, state
-        self.sender = Sender(client, journal, clock)
+        self.sender = Sender(client, journal, clock, self._pulse)
         self._syncer = Syncer(client, journal, lambda: settings().bot.command_prefix)
         self._invites = Invites(client, journal, lambda user: Access(settings().bot).may_invite(user))
         self._known = asyncio.Event()  # the rooms are known: sending may begin
@@ -104,6 +109,7 @@ class Session:
                 continue
             backoff.worked()
             self._state("ok", self._client.user_id)
+            self._pulse.synced()
             await self._hand_over(fresh)
             await self._syncer.keys()
             self._look_at_identities()
@@ -132,14 +138,30 @@ class Session:
             title = f"⚠ The Matrix identity of {user} was reset."
             log.warning("%s", title)
             with suppress(queue.Full):  # the log has it in any case
-                self._inbox.put_nowait(FileNotice("identities", title, (IDENTITY_ADVICE,)))
+                self._inbox.put_nowait(FileNotice("identities", title, (IDENTITY_ADVICE,), deed=Deed.IDENTITY))
 
     def _tend_rooms(self, response: SyncResponse) -> None:
         self._invites.look(response)
         if response.rooms.join or response.rooms.leave or not self._known.is_set():
             self._publish(
                 tuple(
-                    RoomInfo(room_id, room.display_name or room_id, bool(room.encrypted), room.member_count)
+                    RoomInfo(
+                        room_id,
+                        room.display_name or room_id,
+                        bool(room.encrypted),
+                        room.member_count,
+                        may_speak(room, self._client.user_id),
+                    )
                     for room_id, room in self._client.rooms.items()
                 )
             )
+
+
+def may_speak(room: Any, user_id: str) -> bool | None:
+    """Whether the power levels let the user send messages there; None where they are not known."""
+    if not room.power_levels.users:  # a room whose levels were not told, or one without any
+        return None
+    kind = "m.room.encrypted" if room.encrypted else "m.room.message"
+    allowed = bool(room.power_levels.can_user_send_message(user_id, kind))
+    above_levels = room.room_version.isdecimal() and int(room.room_version) >= CREATORS_ABOVE
+    return allowed or (None if above_levels else False)

@@ -10,7 +10,8 @@ from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Arg, Ask, Reply, command
 from chatrixcd_threads.commands.phrases import phrase
 from chatrixcd_threads.errors import UserError
-from chatrixcd_threads.journal import launches
+from chatrixcd_threads.journal import audit, launches
+from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.semaphore.find import resolve_project, resolve_template
 from chatrixcd_threads.semaphore.models import Template
@@ -82,6 +83,15 @@ def start(call: Call, payload: Mapping[str, object]) -> Reply:
                 template_id=template_id,
                 template_name=template.name,
                 body={"template_id": template_id, "message": f"{call.prefix} run, asked by {call.sender} [{token}]"},
+                now=call.tools.now(),
+            )
+            audit.note(
+                tx,
+                Deed.LAUNCHED,
+                who=call.sender,
+                room_id=call.room_id,
+                subject=template.name,
+                detail=f"template {template_id} of project {project_id}, token {token}",
                 now=call.tools.now(),
             )
     started = call.tools.launcher.launch(token)
