@@ -58,6 +58,7 @@ def test_every_key_of_the_table_does_something_harmless(desk: Desk) -> None:
         "files": "5",
         "threads": "6",
         "log": "7",
+        "audit": "8",
         "help": "?",
     }
     for context in CONTEXTS:
@@ -121,8 +122,11 @@ def test_every_key_stands_on_the_help_page_and_in_the_document(desk: Desk) -> No
         (["5", "enter"], "config show config"),
         (["2", "s", "y"], "stop 4713"),
         (["3", "y", "y"], "rooms join !new:example.org"),
-        (["3", "x", "y"], "rooms part !new:example.org"),
+        (["3", "x", "y"], "rooms refuse !new:example.org"),
         (["3", "j", "x", "y"], "rooms part !ops:example.org"),
+        (["4", "x", "y"], "resolve cd-7f3a91 not-started"),
+        (["4", "s", *"42", "enter"], "resolve cd-7f3a91 started 42"),
+        (["4", "j", "w", "y"], "withdraw 7"),
         (["5", "u", "y"], "config undo config"),
         (["5", "r", "y"], "reload"),
     ],
@@ -237,11 +241,11 @@ def test_the_stack_of_a_thread(desk: Desk) -> None:
 
 def test_tabs_go_round(desk: Desk) -> None:
     seen = [desk.frame.view.name]
-    for _ in range(8):
+    for _ in range(9):
         desk.press("tab")
         seen.append(desk.frame.view.name)
-    assert len(set(seen)) == 8
-    assert seen[0] == seen[8]
+    assert len(set(seen)) == 9
+    assert seen[0] == seen[9]
     desk.press("shift tab")
     assert desk.frame.view.name == "help"
     desk.press("M", "ctrl l")

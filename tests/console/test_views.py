@@ -22,7 +22,7 @@ from chatrixcd_threads.console.themes import STYLES, THEMES, palette
 from tests.console.sample import NAMES, NASTY, WIDE, Feed, calm, crowded, stormy
 
 SIZES = [(40, 12), (80, 24), (200, 60)]
-VIEWS = "1234567?"
+VIEWS = "12345678?"
 
 
 def frame(feed: Feed) -> Frame:
@@ -94,7 +94,7 @@ def test_the_first_page_answers_without_scrolling() -> None:
         assert re.search(rf"\b{part.word}\b.*{part.name}", text)
         assert f"[{part.key}] {part.step}" in text
     names = [part.name for part in lines(stormy())]
-    assert names[:2] == ["Semaphore", "Threads"]  # the newest of the worst
+    assert names[:2] == ["Semaphore", "Launches"]  # the newest of the worst
     assert "nothing is lost: 3 tasks followed again" in text
 
 

@@ -12,6 +12,7 @@ from chatrixcd_threads.console.status import Grade, symbol
 from chatrixcd_threads.console.views.base import Hands, View, table
 
 MOST: Final = 500
+PAUSE: Final = 1.0  # seconds between two readings
 _LOOKS: Final = {
     "refused": "bad",
     "config refused": "warn",
@@ -33,10 +34,14 @@ class Audit(View):
     def __init__(self, hands: Hands) -> None:
         super().__init__(hands)
         self._lines: tuple[AuditLine, ...] = ()
+        self._all: tuple[AuditLine, ...] = ()
+        self._asked = -PAUSE
         self._needle = ""
 
     def draw(self, board: Board, columns: int, height: int) -> None:
         """A broken chain stands above everything."""
+        if abs(board.now - self._asked) >= PAUSE:
+            self._all, self._asked = self.hands.doors.audit(MOST), board.now
         self._lines = self._found()
         rows = [_row(each, columns) for each in self._lines]
         keys: list[int] = [each.seq for each in self._lines]
@@ -67,9 +72,8 @@ class Audit(View):
         return f"{said} with /{self._needle}" if self._needle else said
 
     def _found(self) -> tuple[AuditLine, ...]:
-        lines = self.hands.doors.audit(MOST)
         wanted = self._needle.casefold()
-        return tuple(each for each in lines if wanted in _words(each)) if wanted else lines
+        return tuple(each for each in self._all if wanted in _words(each)) if wanted else self._all
 
 
 def _words(line: AuditLine) -> str:

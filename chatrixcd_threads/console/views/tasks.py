@@ -132,13 +132,9 @@ class Tasks(View):
             self._raw = raw
             self.reader.give(0, len(raw), lambda number: shown_line(raw[number]) if number < len(raw) else "")
         line = "──" if can_unicode() else "--"
-        parts = [
-            f"{line} #{task.task_id} {shown(task.name)}",
-            pace.full(task, self._now),
-            many(len(raw), "line"),
-            self.reader.state(),
-            _LEVELS[self._level] if self._level else "",
-        ]
+        far, level = pace.full(task, self._now), _LEVELS[self._level] if self._level else ""
+        of_text = [self.reader.state(), level, many(len(raw), "line")]
+        parts = [f"{line} #{task.task_id} {shown(task.name)}", *((*of_text, far) if self._reading else (far, *of_text))]
         said = (" · " if can_unicode() else ", ").join(part for part in parts if part)
         mark = "title" if self._reading else "dim"
         self._rule.give(Rows.of([Row(((mark, fit(said, columns)),))]))
