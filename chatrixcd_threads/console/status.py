@@ -167,9 +167,9 @@ def _matrix(board: Board) -> Line:
         f"answered {span(now - heard.sent_at)} ago" if heard.sent_at else "",
     ]
     detail = [
-        line.detail if line.grade is not Grade.OK or not heard.synced_at else "",
+        line.detail,
         f"{heard.unreadable} undecryptable" if heard.synced_at else "",
-        f"slowed down {many(heard.slowed, 'time')} in an hour" if heard.slowed else "",
+        f"slowed {many(heard.slowed, 'time')}" if heard.slowed else "",
     ]
     grade, word, since = line.grade, line.word, line.since
     if grade is Grade.OK and heard.synced_at and now - heard.synced_at > SYNC_LATE_SECONDS:
