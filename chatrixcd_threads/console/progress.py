@@ -73,11 +73,12 @@ class Progress:
         for key in [each for each in self._facts if each not in wanted]:
             self._facts.pop(key, None)
         due = [key for key, status in wanted.items() if self._is_due(key, status)][:AT_ONCE]
-        if due and not self._busy:
-            statuses = {key: wanted[key] for key in due}
-            self._busy = self._lanes.submit(
-                Job(("console", "progress"), "progress of tasks", lambda: self._look(statuses))
-            )
+        if not due or self._busy:
+            return
+        statuses = {key: wanted[key] for key in due}
+        self._busy = True  # first: the job may have ended before `submit` returns
+        if not self._lanes.submit(Job(("console", "progress"), "progress of tasks", lambda: self._look(statuses))):
+            self._busy = False
 
     def _is_due(self, key: Key, status: str) -> bool:
         known = self._facts.get(key)
