@@ -239,8 +239,11 @@ class App:
         return Hearing(pulse.synced_at, pulse.sent_at, pulse.slowed(HEARING_SECONDS), pulse.slowed_until)
 
     def _note(self, deed: Deed) -> None:
-        with self.journal.write() as tx:
-            audit.note(tx, deed, subject=f"version {__version__}", now=time.time())
+        try:
+            with self.journal.write() as tx:
+                audit.note(tx, deed, subject=f"version {__version__}", now=time.time())
+        except sqlite3.Error:  # a full disk must not keep the bot from stopping in order
+            log.exception("“%s” could not be noted", deed)
 
     def _greet(self, sentence: str) -> None:
         """The start and stop message, in the rooms that are named for it."""

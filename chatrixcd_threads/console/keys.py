@@ -79,7 +79,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key(("y",), "accept", "rooms", "accept", "accept the invite (the console asks first)"),
     Key(("x",), "leave", "rooms", "refuse/leave", "refuse the invite or leave the room (the console asks first)"),
     Key(("o",), "join", "rooms", "join", "type the room to join"),
-    Key(("enter",), "open", "asked", "what to do", "everything about the line, and what can be done"),
+    Key(("enter",), "open", "asked", "details", "everything about the line, and what can be done"),
     Key(("w",), "withdraw", "asked", "withdraw", "withdraw the question (the console asks first)"),
     Key(("s",), "started", "asked", "started", "the launch in doubt was started: type the number of its task"),
     Key(("x",), "not started", "asked", "not started", "the launch in doubt was not started (the console asks first)"),

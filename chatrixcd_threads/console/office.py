@@ -33,7 +33,7 @@ from chatrixcd_threads.console.board import (
 )
 from chatrixcd_threads.console.progress import Progress
 from chatrixcd_threads.events import InboxItem, Incoming, Kind, RoomInfo
-from chatrixcd_threads.journal import audit, inbox, launches, outbox, questions
+from chatrixcd_threads.journal import audit, inbox, invites, launches, outbox, questions
 from chatrixcd_threads.journal.audit import Deed, Line, Verdict
 from chatrixcd_threads.journal.db import Journal, Tx
 from chatrixcd_threads.journal.launches import Follow
@@ -202,7 +202,7 @@ class Office:
         files = [path, path.with_name(path.name + "-wal")]
         self._slow = Slow(
             now,
-            tuple(map(_audit_line, audit.since(read, Deed.REFUSED, now - HOUR)[:MOST_REFUSED])),
+            tuple(map(_audit_line, audit.since(read, Deed.REFUSED, now - HOUR, MOST_REFUSED))),
             _audit_line(changed) if changed is not None else None,
             inbox.unreadable(read, now - DAY),
             sum(each.stat().st_size for each in files if each.exists()),
@@ -253,7 +253,7 @@ class Office:
             )
             for x in self._parts.rooms()
         )
-        return (*joined, *(RoomLine(room, room, False, 0, inviter) for room, inviter in invited(read)))
+        return (*joined, *(RoomLine(room, room, False, 0, inviter) for room, inviter in invites.waiting(read)))
 
     def _reach(self) -> Reach:
         semaphore = self._parts.semaphore()
@@ -309,12 +309,6 @@ def bound(bot: BotSettings, room_id: str) -> str:
         f"tone {tone}": bool(tone),
     }
     return ", ".join(name for name, used in uses.items() if used)
-
-
-def invited(connection: Tx) -> list[tuple[str, str]]:
-    """Invitations that wait: (room, inviter)."""
-    rows = connection.execute("SELECT room_id, inviter FROM invites WHERE state = 'open'").fetchall()
-    return [(str(row[0]), str(row[1])) for row in rows]
 
 
 def _audit_line(line: Line) -> AuditLine:

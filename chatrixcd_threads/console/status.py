@@ -14,6 +14,7 @@ from chatrixcd_threads.threads.service import State, ThreadInfo
 LATE_SECONDS: Final = 30.0
 MANY_OWED: Final = 20
 MANY_WAITING: Final = 20
+MANY_REFUSED: Final = 100  # the board holds no more
 SYNC_LATE_SECONDS: Final = 120.0  # a quiet homeserver answers a sync after 30 s
 LOW_DISK: Final = 1_000_000_000  # bytes
 NO_DISK: Final = 100_000_000
@@ -270,7 +271,8 @@ def _rights(board: Board) -> Line:
         return Line("Audit", Grade.OK, "OK", "nothing was refused in the last hour", "8", "audit", "view audit")
     first = board.refused[0]
     asked = f" ({shown(first.subject)})" if first.subject else ""
-    detail = f"{len(board.refused)} refused in the last hour, last: {shown(first.who)}{asked}"
+    count = len(board.refused)
+    detail = f"{count if count < MANY_REFUSED else f'at least {count}'} refused in the last hour, last: {shown(first.who)}{asked}"
     age = f"{span(board.now - first.at)} ago"
     return Line("Audit", Grade.WARN, "REFUSED", detail, "8", "audit", "view audit", age, first.at)
 

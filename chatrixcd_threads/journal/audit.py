@@ -110,10 +110,11 @@ def last_of(connection: sqlite3.Connection, deeds: Iterable[Deed]) -> Line | Non
     return None if row is None else Line(*row)
 
 
-def since(connection: sqlite3.Connection, what: Deed, at: float) -> list[Line]:
+def since(connection: sqlite3.Connection, what: Deed, at: float, most: int = 1_000) -> list[Line]:
     """The lines of one kind after a moment, newest first."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM audit WHERE what = ? AND at > ? ORDER BY seq DESC", (str(what), at)
+        f"SELECT {_COLUMNS} FROM audit WHERE what = ? AND at > ? ORDER BY at DESC, seq DESC LIMIT ?",
+        (str(what), at, most),
     ).fetchall()
     return [Line(*row) for row in rows]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from nio import JoinResponse, RoomForgetResponse, RoomLeaveResponse, SyncResponse
 
 from chatrixcd_threads.events import RoomOutcome, RoomRequest
-from chatrixcd_threads.journal import audit
+from chatrixcd_threads.journal import audit, invites
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.client import GuardedClient
@@ -74,10 +73,10 @@ class Invites:
         ]
         with self._journal.write() as tx:
             for room_id, inviter in found:
-                if _remember(tx, room_id, inviter):
+                if invites.remember(tx, room_id, inviter):
                     audit.note(tx, Deed.INVITED, who=inviter, room_id=room_id, subject=room_id, now=self._now())
             for room_id, info in response.rooms.leave.items():
-                _settle(tx, room_id)
+                invites.settle(tx, room_id)
                 by = self._put_out_by(info)
                 if by:
                     audit.note(tx, Deed.PUT_OUT, who=by, room_id=room_id, subject=room_id, now=self._now())
@@ -100,26 +99,22 @@ class Invites:
                 done = False
                 continue
             with self._journal.write() as tx:
-                _settle(tx, room_id)
+                invites.settle(tx, room_id)
                 if isinstance(response, JoinResponse):
                     audit.note(tx, Deed.JOINED, who=inviter, room_id=room_id, subject=room_id, now=self._now())
         return done
 
     def open(self) -> list[tuple[str, str]]:
         """Invitations that wait: (room, inviter)."""
-        return self._in_state("open")
+        return invites.waiting(self._journal.read())
 
     async def _refuse_again(self) -> bool:
         """Tells the homeserver what was refused before it could be told. False when that has to be tried again."""
         done = True
-        for room_id, _ in self._in_state("refused"):
+        for room_id, _ in invites.waiting(self._journal.read(), "refused"):
             outcome, final = await self._leave(room_id)
             done = done and (final or not outcome.problem)
         return done
-
-    def _in_state(self, state: str) -> list[tuple[str, str]]:
-        rows = self._journal.read().execute("SELECT room_id, inviter FROM invites WHERE state = ?", (state,)).fetchall()
-        return [tuple(row) for row in rows]
 
     async def carry_out(self, request: RoomRequest) -> None:
         """Joins or parts for a worker, and hands the outcome back in any case: the worker waits for it."""
@@ -143,13 +138,13 @@ class Invites:
         if not isinstance(response, JoinResponse):
             return _refused(room, response)
         with self._journal.write() as tx:
-            _settle(tx, response.room_id)
+            invites.settle(tx, response.room_id)
         return RoomOutcome(response.room_id)
 
     async def _refuse(self, room: str) -> RoomOutcome:
         """The refusal is in the journal first: it holds through a crash, and when the homeserver cannot be reached now."""
         with self._journal.write() as tx:
-            known = tx.execute("UPDATE invites SET state = 'refused' WHERE room_id = ?", (room,)).rowcount == 1
+            known = invites.refuse(tx, room)
         if not known:
             return RoomOutcome(room, "there is no invitation to it that waits")
         self._client.invited_rooms.pop(room, None)
@@ -178,7 +173,7 @@ class Invites:
 
     def _forget(self, room: str) -> None:
         with self._journal.write() as tx:
-            _settle(tx, room)
+            invites.settle(tx, room)
 
     def _put_out_by(self, info: Any) -> str:
         """Who has put the bot out of a room; empty when it left by itself or that is not told."""
@@ -196,18 +191,6 @@ class Invites:
         if not about_us or getattr(about_us[-1], "membership", "") != "invite":
             return None
         return str(about_us[-1].sender)
-
-
-def _remember(tx: sqlite3.Connection, room_id: str, inviter: str) -> bool:
-    """False when an invitation there waits already; one that was refused stays so until the homeserver has heard it."""
-    known = tx.execute("UPDATE invites SET inviter = ? WHERE room_id = ?", (inviter, room_id)).rowcount == 1
-    if not known:
-        tx.execute("INSERT INTO invites (room_id, inviter) VALUES (?, ?)", (room_id, inviter))
-    return not known
-
-
-def _settle(tx: sqlite3.Connection, room_id: str) -> None:
-    tx.execute("DELETE FROM invites WHERE room_id = ?", (room_id,))
 
 
 def _refused(room: str, response: Any) -> RoomOutcome:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Arg, Note, Reply, command
 from chatrixcd_threads.errors import UsageError, UserError
+from chatrixcd_threads.journal import invites
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.policy.access import Right
-from chatrixcd_threads.text.markup import bullets, code, lines, text
+from chatrixcd_threads.text.markup import Text, bullets, code, lines, person, text
 
 DONE = {"join": "I am now in", "part": "I have left", "refuse": "I have refused the invitation to"}
 DEEDS = {"join": Deed.JOINED, "part": Deed.LEFT, "refuse": Deed.INVITE_REFUSED}
@@ -37,7 +38,7 @@ def rooms(call: Call) -> Reply:
             text(each.name) + " " + code(each.room_id) + (" 🔒" if each.encrypted else "")
             for each in call.tools.rooms()
         ]
-        return Reply(lines(f"I am in {len(listed)} rooms:", bullets(listed)))
+        return Reply(lines(f"I am in {len(listed)} rooms:", bullets(listed), _invites(call)))
     if room is None or not room.startswith(("!", "#")):
         raise UsageError(
             f"I did nothing: name a room by its id (!…) or alias (#…). Usage: {call.prefix} rooms {action} ROOM"
@@ -47,3 +48,18 @@ def rooms(call: Call) -> Reply:
         raise UserError(f"I could not {action} {room}: {outcome.problem}")
     note = Note(DEEDS[action], outcome.room_id)
     return Reply(text(f"{DONE[action]} ") + code(outcome.room_id) + ".", notes=(note,))
+
+
+def _invites(call: Call) -> Text:
+    """What waits, for those who may settle it: other people need not know who invites the bot where."""
+    waiting = invites.waiting(call.tools.journal.read()) if call.tools.access.is_admin(call.sender) else []
+    if not waiting:
+        return Text()
+    listed = [code(room) + text(" from ") + person(inviter) for room, inviter in waiting]
+    how = (
+        text("Settle one: ")
+        + code(f"{call.prefix} rooms join ROOM")
+        + " or "
+        + code(f"{call.prefix} rooms refuse ROOM")
+    )
+    return lines("I am invited to:", bullets(listed), how)

@@ -9,7 +9,7 @@ import pytest
 from chatrixcd_threads.commands.notices import Notices
 from chatrixcd_threads.commands.post import Poster
 from chatrixcd_threads.events import FileNotice, Kind, RoomOutcome
-from chatrixcd_threads.journal import audit, launches, questions
+from chatrixcd_threads.journal import audit, invites, launches, questions
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
 from chatrixcd_threads.semaphore.errors import Forbidden, TimedOut, Unreachable
@@ -123,6 +123,18 @@ def test_rooms(bench: Bench) -> None:
     bench.room_outcome = RoomOutcome("!new:x", "no")
     bench.say("rooms join !new:x")
     assert len(book(bench)) == 3
+
+
+def test_invites_are_listed_for_those_who_may_settle_them(bench: Bench) -> None:
+    assert "invited" not in bench.say("rooms")
+    with bench.journal.write() as tx:
+        invites.remember(tx, "!new:x", "@eve:x")
+        invites.remember(tx, "!old:x", "@eve:x")
+        invites.refuse(tx, "!old:x")
+    said = bench.say("rooms")
+    assert "• !new:x from @eve:x" in said
+    assert "!old:x" not in said
+    assert "!new:x" not in bench.say("rooms", sender="@bob:x")
 
 
 def test_a_launch_that_failed_and_one_in_doubt(bench: Bench) -> None:
