@@ -42,18 +42,17 @@ class Audit(View):
         """A broken chain stands above everything."""
         if abs(board.now - self._asked) >= PAUSE:
             self._all, self._asked = self.hands.doors.audit(MOST), board.now
-        self._lines = self._found()
-        rows = [_row(each, columns) for each in self._lines]
-        keys: list[int] = [each.seq for each in self._lines]
-        if not rows:
-            said = f"No line has “{self._needle}” in it." if self._needle else "Nothing stands in the audit yet."
-            rows, keys = [Row((("dim", said),))], [0]
+        lines = self._lines = self._found()
+        above: list[Row] = []
         if board.audit_broken:
-            said = (
-                f"{symbol(Grade.BAD)} Line {board.audit_broken} was changed or taken out: do not trust what follows it."
-            )
-            rows, keys = [Row((("bad", said),)), *rows], [-1, *keys]
-        self.pane.give(Rows.of(rows, keys))
+            said = f"Line {board.audit_broken} was changed or taken out: do not trust what follows it."
+            above.append(Row((("bad", f"{symbol(Grade.BAD)} {said}"),)))
+        if not lines:
+            said = f"No line has “{self._needle}” in it." if self._needle else "Nothing stands in the audit yet."
+            above.append(Row((("dim", said),)))
+        first = len(above)
+        keys = [*range(-first, 0), *(each.seq for each in lines)]
+        self.pane.give(Rows(0, len(keys), lambda n: above[n] if n < first else _row(lines[n - first], columns), keys))
 
     def act(self, command: str) -> bool:
         line = next((each for each in self._lines if each.seq == self.pane.chosen), None)
