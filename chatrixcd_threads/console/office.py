@@ -89,12 +89,13 @@ class Slow:
 
 
 class Office:
-    """Owner: the ui thread. Jobs in lanes only replace single references (`_link`, `_chain`) and entries (`_outputs`)."""
+    """Owner: the ui thread. Jobs in lanes only replace single references (`_link`, `_chain`, `_introduced`) and entries (`_outputs`)."""
 
     def __init__(self, parts: Parts, poke: Callable[[], None], now: Callable[[], float] = time.time) -> None:
         self._parts, self._poke, self._now = parts, poke, now
         self._link = Link("connecting", "Semaphore was not asked yet", now())
         self._probed = 0.0
+        self._introduced: Semaphore | None = None  # the client whose server has told its version
         self._outputs: dict[tuple[int, int], tuple[str, ...]] = {}
         self._asked: dict[tuple[int, int], float] = {}
         self._board: Board | None = None
@@ -173,8 +174,9 @@ class Office:
         semaphore = self._parts.semaphore()
         try:
             took = semaphore.ping()
-            if not semaphore.known_version:
+            if self._introduced is not semaphore:  # once: the server works for its answer; it also tries the token
                 semaphore.info()
+                self._introduced = semaphore
             fresh = ("ok", f"answers in {took * 1000:.0f} ms")
         except SemaphoreError as error:
             fresh = ("down", error.sentence)

@@ -13,13 +13,13 @@ import pytest
 
 from chatrixcd_threads.commands.call import Health
 from chatrixcd_threads.console.board import Hearing, Link
-from chatrixcd_threads.console.office import CHECK_SECONDS, SLOW_SECONDS, Office, Parts
+from chatrixcd_threads.console.office import CHECK_SECONDS, PROBE_SECONDS, SLOW_SECONDS, Office, Parts
 from chatrixcd_threads.events import InboxItem, Incoming, Kind, RoomInfo
 from chatrixcd_threads.journal import audit, inbox, launches, questions
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.semaphore.client import Semaphore
-from chatrixcd_threads.semaphore.errors import TimedOut
+from chatrixcd_threads.semaphore.errors import BadToken, TimedOut
 from chatrixcd_threads.semaphore.pulse import Pulse
 from chatrixcd_threads.settings.model import BotSettings, Settings
 from chatrixcd_threads.threads.lanes import Job, LaneCounts, Lanes
@@ -37,6 +37,7 @@ class House:
         self.jobs: list[str] = []
         self.pulse = Pulse(lambda: self.now)
         self.version = ""
+        self.asked_info, self.wrong_token = 0, False
         self.settings = Settings(bot=BotSettings(admin_room=ADMIN, greeting_rooms=(OPS,), tones={OPS: "terse"}))
         parts = Parts(
             journal=self.journal,
@@ -75,6 +76,9 @@ class House:
         return 0.012
 
     def info(self) -> None:
+        self.asked_info += 1
+        if self.wrong_token:
+            raise BadToken("Semaphore does not accept the API token (401).")
         self.version = "2.16.51"
 
     def task(self, project: int, number: int) -> None:
@@ -106,6 +110,20 @@ def test_what_is_known_of_the_outside(house: House) -> None:
     assert board.semaphore.note == "answers in 12 ms"
     house.now += 400
     assert house.office.board().reach.timeouts == 0
+
+
+def test_a_wrong_token_shows_and_the_version_is_asked_once(house: House) -> None:
+    house.wrong_token = True
+    house.office.board()
+    house.now += PROBE_SECONDS
+    board = house.office.board()
+    assert (board.semaphore.state, house.asked_info) == ("down", 2)
+    assert "API token" in board.semaphore.note
+    house.wrong_token = False
+    for _ in range(3):
+        house.now += PROBE_SECONDS
+        board = house.office.board()
+    assert (board.semaphore.state, house.asked_info) == ("ok", 3)
 
 
 def test_refusals_and_the_last_change(house: House) -> None:
