@@ -10,12 +10,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
 import msgspec
 
+from chatrixcd_threads import __version__
 from chatrixcd_threads.commands.call import Health, Tools
 from chatrixcd_threads.commands.desk import Desk
 from chatrixcd_threads.commands.dispatch import Dispatch
@@ -25,7 +27,7 @@ from chatrixcd_threads.commands.registry import commands
 from chatrixcd_threads.commands.reports import Reporter
 from chatrixcd_threads.commands.witness import Witness
 from chatrixcd_threads.console import rescue
-from chatrixcd_threads.console.board import Lag, Link
+from chatrixcd_threads.console.board import Hearing, Lag, Link
 from chatrixcd_threads.console.office import Office, Parts
 from chatrixcd_threads.console.service import Console
 from chatrixcd_threads.console.surface import Surface
@@ -33,8 +35,9 @@ from chatrixcd_threads.door.peer import NAME as SOCKET
 from chatrixcd_threads.door.service import Door
 from chatrixcd_threads.errors import Fatal
 from chatrixcd_threads.events import FileNotice, InboxItem
-from chatrixcd_threads.journal import outbox
+from chatrixcd_threads.journal import audit, outbox
 from chatrixcd_threads.journal.alone import StoreLock
+from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.journal.safety import COPY_SECONDS, Safety
 from chatrixcd_threads.matrix.service import MatrixService
@@ -61,6 +64,7 @@ CHECK_SECONDS: Final = 5.0  # how often the journal's disk is looked at
 STOP_SECONDS: Final = 10.0
 TELL_SECONDS: Final = 2.0
 STARTING_SECONDS: Final = 10.0  # after so long a bot that is still connecting counts as started
+HEARING_SECONDS: Final = 3_600.0  # for how often the homeserver has slowed the bot down
 
 EXIT_OK: Final = 0
 EXIT_STUCK: Final = 70
@@ -138,6 +142,7 @@ class App:
         share_well()
         self._started = started
         self._on_signals()
+        self._note(Deed.BOT_STARTED)
         self._greet(self._config.now.bot.startup_message)
         self._tell_of_broken_files()
         self._supervisor.start()
@@ -192,6 +197,7 @@ class App:
         self._lanes.close()
         stuck += [job.name for job in self._lanes.wait_idle(deadline - 4.0)]
         stuck += self._stopped("follower", deadline - 3.5) + self._stopped("watch", deadline - 3.5)
+        self._note(Deed.BOT_STOPPED)
         self._greet(self._config.now.bot.shutdown_message)
         self._matrix.wake_sender()
         stuck += self._stopped("sync", deadline)
@@ -258,9 +264,10 @@ class App:
             time.monotonic() - self._since,
         )
 
-    def _told(self, outcome: Outcome) -> None:
+    def _told(self, outcome: Outcome, by: str = "", deed: str = "") -> None:
         """What came of reading a settings file goes to the admins."""
-        self._tell(describe(outcome))
+        notice = describe(outcome)
+        self._tell(replace(notice, by=by, deed=deed or notice.deed))
 
     def _tell(self, notice: FileNotice) -> None:
         """To the admins, through the inbox; nobody waits for a full one for long."""
@@ -293,7 +300,20 @@ class App:
             lag=lambda: Lag(*self._matrix.lag),
             devices=lambda: self._matrix.devices,
             verify=self._matrix.verify,
+            settings=lambda: self._config.now,
+            hearing=self._hearing,
         )
+
+    def _hearing(self) -> Hearing:
+        pulse = self._matrix.pulse
+        return Hearing(pulse.synced_at, pulse.sent_at, pulse.slowed(HEARING_SECONDS), pulse.slowed_until)
+
+    def _note(self, deed: Deed) -> None:
+        try:
+            with self.journal.write() as tx:
+                audit.note(tx, deed, subject=f"version {__version__}", now=time.time())
+        except sqlite3.Error:  # a full disk must not keep the bot from stopping in order
+            log.exception("“%s” could not be noted", deed)
 
     def _greet(self, sentence: str) -> None:
         """The start and stop message, in the rooms that are named for it."""

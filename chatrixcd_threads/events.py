@@ -60,7 +60,8 @@ class OutputDue:
 class FileNotice:
     """Something the admins should know, mostly what came of a saved settings file, in lines for the admin room.
 
-    `held` is the number of an edit that waits for a yes.
+    `held` is the number of an edit that waits for a yes. `by` is who made the change, where that is known, and `deed` what
+    the audit calls it.
     """
 
     file: str
@@ -68,6 +69,8 @@ class FileNotice:
     lines: tuple[str, ...] = ()
     held: int = 0
     reconnect: bool = False
+    by: str = ""
+    deed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +96,14 @@ class RoomInfo:
     name: str
     encrypted: bool
     members: int
+    may_speak: bool | None = None  # whether the bot's power level allows messages; None: not known
 
 
 @dataclass(frozen=True, slots=True)
 class RoomRequest:
-    """A wish of a worker that only the sync thread can carry out: join or part a room."""
+    """A wish of a worker that only the sync thread can carry out: join or part a room, or refuse an invitation."""
 
-    verb: str  # "join" | "part"
+    verb: str  # "join" | "part" | "refuse"
     room: str  # room id or alias
     answer: SimpleQueue[RoomOutcome]
 

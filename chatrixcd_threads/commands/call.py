@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from chatrixcd_threads.events import Devices, RoomInfo, RoomOutcome, VerifyWish
 from chatrixcd_threads.journal.db import Journal
@@ -20,6 +20,12 @@ from chatrixcd_threads.threads.lanes import LaneCounts
 from chatrixcd_threads.threads.service import ThreadInfo
 
 File = HotFile[Any]
+
+
+class Told(Protocol):
+    """Tells the admins what came of reading a settings file; `by` changed it, `deed` is the audit's word for it."""
+
+    def __call__(self, outcome: Outcome, by: str = "", deed: str = "") -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,7 @@ class Tools:
     """Why nothing may be launched now, because the journal could not hold it; empty when it may."""
     alarm: Callable[[str, tuple[str, ...]], None]
     """Tells the admins a title and lines about something that must not wait."""
-    told: Callable[[Outcome], None]
+    told: Told
     """Tells the admins what came of reading a settings file."""
     launcher: Launcher
     journal: Journal

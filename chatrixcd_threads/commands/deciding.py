@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 from chatrixcd_threads.commands.call import Call
-from chatrixcd_threads.commands.declare import Reply
+from chatrixcd_threads.commands.declare import Note, Reply
 from chatrixcd_threads.commands.show import status
 from chatrixcd_threads.commands.tasks import Found
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.journal import launches
+from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.semaphore.gates import PARAMS_SINCE, older
 from chatrixcd_threads.text.markup import bold, lines, person, text
 
@@ -46,4 +47,7 @@ def decide(call: Call, found: Found, *, apply: bool) -> Reply:
         semaphore.reject(found.project_id, task.id)
         said, then = " is rejected by ", "Nothing of its plan is applied."
     call.tools.follow_now()
-    return Reply(lines(text("👍 " if apply else "👎 ") + named + said + person(call.sender) + ".", then))
+    note = Note(
+        Deed.CONFIRMED if apply else Deed.DECLINED, f"the plan of task #{task.id}", f"project {found.project_id}"
+    )
+    return Reply(lines(text("👍 " if apply else "👎 ") + named + said + person(call.sender) + ".", then), notes=(note,))

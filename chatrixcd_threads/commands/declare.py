@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 import re
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from chatrixcd_threads.commands.post import Also
 from chatrixcd_threads.errors import UsageError
+from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.questions import Question
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.settings.aliases import joined
@@ -22,10 +25,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the audit; who, where and when is known to the desk."""
+
+    what: Deed
+    subject: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """An answer. `mention` are the people who are notified; `greet` lets a greeting stand in front.
 
     `accepted` and `declined` are open questions that were answered by this command: they are settled with it.
+    `deed` changes the journal in the answer's own transaction; when it raises a UserError, only that is told. `also` and
+    `notes` are written there too, `then` is called once it is durable.
     """
 
     text: Text
@@ -34,6 +48,10 @@ class Reply:
     greet: bool = False
     accepted: tuple[Question, ...] = ()
     declined: tuple[Question, ...] = ()
+    deed: Callable[[sqlite3.Connection], None] | None = None
+    also: tuple[Also, ...] = ()
+    notes: tuple[Note, ...] = ()
+    then: Callable[[], None] | None = None
 
 
 class Wants(StrEnum):

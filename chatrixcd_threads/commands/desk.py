@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -17,7 +17,7 @@ import humanize
 
 from chatrixcd_threads.commands import away
 from chatrixcd_threads.commands.call import Call, Tools, answer_slot
-from chatrixcd_threads.commands.declare import Ask, Command, Reply, Wants
+from chatrixcd_threads.commands.declare import Ask, Command, Note, Reply, Wants
 from chatrixcd_threads.commands.notices import ANY_ADMIN
 from chatrixcd_threads.commands.parse import verdict_of_word, words
 from chatrixcd_threads.commands.phrases import phrase
@@ -25,7 +25,8 @@ from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.registry import commands, find
 from chatrixcd_threads.errors import NotAllowed, UserError
 from chatrixcd_threads.events import Incoming, Kind
-from chatrixcd_threads.journal import inbox, outbox, questions
+from chatrixcd_threads.journal import audit, inbox, outbox, questions
+from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.questions import Question
 from chatrixcd_threads.policy.access import OPERATOR_ROOM, Right
 from chatrixcd_threads.settings.tones import tone_of
@@ -59,6 +60,36 @@ NUDGE_SENTENCE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """The effect of a reply: everything it brings, in one transaction."""
+
+    where: Where
+    reply: Reply
+    who: str
+    now: float
+    poster: Poster
+
+    def __call__(self, tx: sqlite3.Connection) -> None:
+        reply = self.reply
+        if reply.deed is not None:
+            reply.deed(tx)
+        self.poster.post(tx, self.where, reply.text, file=reply.file, mention=reply.mention)
+        for also in reply.also:
+            self.poster.post(tx, also.where, also.text, mention=also.mention)
+        for each in reply.notes:
+            detail = self.poster.clean(each.detail)
+            audit.note(
+                tx,
+                each.what,
+                who=self.who,
+                room_id=self.where.room_id,
+                subject=each.subject,
+                detail=detail,
+                now=self.now,
+            )
+
+
 class Desk:
     """Any worker thread. Holds no state of its own; `tools` gives a fresh snapshot for each job."""
 
@@ -80,11 +111,14 @@ class Desk:
             case Kind.WITHDRAWN | Kind.EDITED:
                 effects = self._withdrawn(event, tools)
             case Kind.CLEAR:
-                effects = [self._says(event, text(CLEAR_SENTENCE))]
+                effects = [self._says(event, text(CLEAR_SENTENCE)), _distrusted(event, "sent in clear text", tools)]
             case Kind.LONG:
                 effects = [self._says(event, text(LONG_SENTENCE))]
             case Kind.FORGED:
-                effects = [self._says(event, text(FORGED_SENTENCE))]
+                effects = [
+                    self._says(event, text(FORGED_SENTENCE)),
+                    _distrusted(event, "not encrypted by a device of this person", tools),
+                ]
             case Kind.UNREADABLE:
                 effects = [self._says(event, text(UNREADABLE_SENTENCE))]
         self._commit(event, tools, effects)
@@ -130,6 +164,7 @@ class Desk:
         sentence = phrase(tools.messages, "timeout", tone=tone, task_name=summary, user_name=question.asker)
         with tools.journal.write() as tx:
             if questions.settle(tx, question.id, "expired"):
+                _settled(tx, question, Deed.EXPIRED, "", tools)
                 self._edit_question(
                     tx,
                     question,
@@ -145,10 +180,13 @@ class Desk:
                 return [lambda tx: self._lists(tx, event, tools)]
             answer = command.run(call)
         except UserError as error:
-            return [self._says(event, refusal(error, event, tools))]
+            return [self._replies(where, refused(error, event, tools, _named(event.text)), event.sender, tools)]
         if isinstance(answer, Ask):
             return [self._asks(event, command, answer, tools)]
-        return [self._replies(where, greeted(answer, event, tools)), *self._settles(answer, event)]
+        return [
+            self._replies(where, greeted(answer, event, tools), event.sender, tools),
+            *self._settles(answer, event),
+        ]
 
     def _lists(self, tx: sqlite3.Connection, event: Incoming, tools: Tools) -> None:
         """Into the room's one list of what was not done."""
@@ -199,10 +237,13 @@ class Desk:
             tools.access.check(event.sender, command.right_for({}), command.deed)
             answer = command.on_words(call, question.payload, event.text)
         except UserError as error:
-            answer = Reply(refusal(error, event, tools))
+            answer = refused(error, event, tools, question.action)
         if isinstance(answer, Ask):
             return [self._asks_on(question, answer, tools)]
-        return [lambda tx: self._settled(tx, question, event), self._replies(place_of(question), answer)]
+        return [
+            lambda tx: self._closes(tx, question, event),
+            self._replies(place_of(question), answer, event.sender, tools),
+        ]
 
     def _withdrawn(self, event: Incoming, tools: Tools) -> list[Effect]:
         """The command behind an open question was deleted or changed: the question goes with it, and is asked anew."""
@@ -216,6 +257,7 @@ class Desk:
         def withdraw(tx: sqlite3.Connection) -> None:
             if questions.settle(tx, question.id, "withdrawn", event.event_id):
                 more = " I ask about the new one below." if edited else ""
+                _settled(tx, question, Deed.WITHDRAWN, event.sender, tools)
                 said = f"✖ Withdrawn: {summary}. You {why} the command, so nothing was done.{more}"
                 self._edit_question(tx, question, text(said))
 
@@ -224,7 +266,7 @@ class Desk:
             *(self._command(replace(event, kind=Kind.COMMAND, thread=question.thread), tools) if edited else []),
         ]
 
-    def _settled(self, tx: sqlite3.Connection, question: Question, event: Incoming) -> None:
+    def _closes(self, tx: sqlite3.Connection, question: Question, event: Incoming) -> None:
         questions.settle(tx, question.id, "done", event.event_id)
 
     def _asks_on(self, question: Question, asked: Ask, tools: Tools) -> Effect:
@@ -253,6 +295,7 @@ class Desk:
                 seconds=seconds,
                 wants=asked.wants,
             )
+            _asked(tx, question.asker, question.room_id, asked, question.action, tools)
             self._edit_question(tx, question, text(f"✔ {question.payload.get('summary', '')}: go on below."))
             self._poster.post(tx, replace_slot(place_of(question), slot), shown)
 
@@ -292,6 +335,7 @@ class Desk:
 
     def _refused(self, tx: sqlite3.Connection, question: Question, sender: str, tools: Tools) -> None:
         if questions.settle(tx, question.id, "no"):
+            _settled(tx, question, Deed.DECLINED, sender, tools)
             summary = str(question.payload.get("summary", ""))
             tone = tone_of(tools.settings.bot, question.room_id)
             sentence = phrase(tools.messages, "cancel", tone=tone, task_name=summary, user_name=sender)
@@ -308,9 +352,10 @@ class Desk:
         verdict = "no" if event.text == "no" and question.wants == Wants.YES else "yes"
         with tools.journal.write() as tx:
             # It may have expired since it was read. Settled by this very event: a crash came after this transaction.
-            settled = questions.settle(tx, question.id, verdict, event.event_id) or questions.settled_by(
-                tx, question.id, verdict, event.event_id
-            )
+            settled = questions.settle(tx, question.id, verdict, event.event_id)
+            if settled:
+                _settled(tx, question, Deed.DECLINED if verdict == "no" else Deed.CONFIRMED, event.sender, tools)
+            settled = settled or questions.settled_by(tx, question.id, verdict, event.event_id)
         if not settled:
             return []
         call = Call(question.command_event, question.room_id, event.sender, question.thread, {}, tools)
@@ -320,10 +365,10 @@ class Desk:
             tools.access.check(event.sender, command.right_for({}), command.deed)
             answer = then(call, question.payload)
         except UserError as error:
-            answer = Reply(refusal(error, event, tools))
+            answer = refused(error, event, tools, question.action)
         if isinstance(answer, Ask):
             return [self._asks_on(question, answer, tools)]
-        return [self._replies(where, answer)]
+        return [self._replies(where, answer, event.sender, tools)]
 
     def _settles(self, reply: Reply, event: Incoming) -> list[Effect]:
         """The questions that a command has answered; their messages say what came of them."""
@@ -345,12 +390,11 @@ class Desk:
         self._poster.post(tx, place_of(question), value)
 
     def _says(self, event: Incoming, value: Text) -> Effect:
-        return self._replies(
-            Where(answer_slot(event.event_id), event.room_id, event.thread, event.event_id), Reply(value)
-        )
+        where = Where(answer_slot(event.event_id), event.room_id, event.thread, event.event_id)
+        return lambda tx: self._poster.post(tx, where, value)
 
-    def _replies(self, where: Where, reply: Reply) -> Effect:
-        return lambda tx: self._poster.post(tx, where, reply.text, file=reply.file, mention=reply.mention)
+    def _replies(self, where: Where, reply: Reply, who: str, tools: Tools) -> Effect:
+        return Answering(where, reply, who, tools.now(), self._poster)
 
     def _asks(self, event: Incoming, command: Command, asked: Ask, tools: Tools) -> Effect:
         if asked.wants is Wants.VALUE and event.thread is None and event.room_id != OPERATOR_ROOM:
@@ -373,16 +417,25 @@ class Desk:
                 wants=asked.wants,
             )
             self._says(event, lines(asked.text, how))(tx)
+            _asked(tx, event.sender, event.room_id, asked, command.name, tools)
 
         return ask
 
     def _commit(self, event: Incoming, tools: Tools, effects: list[Effect]) -> None:
-        with tools.journal.write() as tx:
-            if not inbox.finish(tx, event.seq):
-                log.warning("the result for %s came after it had been answered; it is thrown away", event.event_id)
-                return
-            for effect in effects:
-                effect(tx)
+        try:
+            with tools.journal.write() as tx:
+                if not inbox.finish(tx, event.seq):
+                    log.warning("the result for %s came after it had been answered; it is thrown away", event.event_id)
+                    return
+                for effect in effects:
+                    effect(tx)
+        except UserError as error:  # a deed that came too late: nothing of its reply holds
+            told = refused(error, event, tools, _named(event.text))
+            self._commit(event, tools, [_instead(effect, told) for effect in effects])
+            return
+        for effect in effects:
+            if isinstance(effect, Answering) and effect.reply.then is not None:
+                effect.reply.then()
         self._wake()
 
 
@@ -429,6 +482,38 @@ def refusal(error: UserError, event: Incoming, tools: Tools) -> Text:
     tone = tone_of(tools.settings.bot, event.room_id)
     brushed = phrase(tools.messages, "brush_off", tone=tone, user_name=event.sender)
     return lines(marked("⛔", brushed), error.sentence)
+
+
+def refused(error: UserError, event: Incoming, tools: Tools, command: str) -> Reply:
+    """The refusal as an answer; what somebody had no right to is noted."""
+    notes = (Note(Deed.REFUSED, command, error.sentence),) if isinstance(error, NotAllowed) else ()
+    return Reply(refusal(error, event, tools), notes=notes)
+
+
+def _instead(effect: Effect, reply: Reply) -> Effect:
+    """The effect, or where its reply held a deed, the other reply."""
+    return replace(effect, reply=reply) if isinstance(effect, Answering) and effect.reply.deed is not None else effect
+
+
+def _distrusted(event: Incoming, why: str, tools: Tools) -> Effect:
+    """Notes a message that was no command because nobody can tell whose it is; its words are not kept."""
+    return lambda tx: audit.note(tx, Deed.REFUSED, who=event.sender, room_id=event.room_id, detail=why, now=tools.now())
+
+
+def _asked(tx: sqlite3.Connection, who: str, room_id: str, asked: Ask, command: str, tools: Tools) -> None:
+    subject = str(asked.payload.get("summary", ""))
+    audit.note(tx, Deed.ASKED, who=who, room_id=room_id, subject=subject, detail=command, now=tools.now())
+
+
+def _settled(tx: sqlite3.Connection, question: Question, deed: Deed, who: str, tools: Tools) -> None:
+    summary = str(question.payload.get("summary", ""))
+    audit.note(tx, deed, who=who, room_id=question.room_id, subject=summary, detail=question.action, now=tools.now())
+
+
+def _named(words_typed: str) -> str:
+    """The command that was typed, as far as there is one of this name: nothing else of the line is kept."""
+    first = words_typed.split(maxsplit=1)[:1]
+    return first[0].casefold() if first and first[0].casefold() in commands() else ""
 
 
 def greeted(reply: Reply, event: Incoming, tools: Tools) -> Reply:

@@ -18,7 +18,8 @@ from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Ask, Reply, Wants
 from chatrixcd_threads.commands.phrases import phrase
 from chatrixcd_threads.errors import UserError
-from chatrixcd_threads.journal import launches
+from chatrixcd_threads.journal import audit, launches
+from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.policy.grades import Grade, grade_of
 from chatrixcd_threads.semaphore import survey
 from chatrixcd_threads.semaphore.client import Semaphore
@@ -223,6 +224,15 @@ def _record(call: Call, payload: Mapping[str, object], token: str) -> None:
             now=call.tools.now(),
             expected=msgspec.json.encode(expected).decode() if expected.anything else "",
             payload=json.dumps(payload),
+        )
+        audit.note(
+            tx,
+            Deed.LAUNCHED,
+            who=call.sender,
+            room_id=call.room_id,
+            subject=template.name,
+            detail=f"template {template_id} of project {project_id}, token {token}",
+            now=call.tools.now(),
         )
 
 

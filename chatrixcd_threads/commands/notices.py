@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -11,7 +12,8 @@ from typing import Final
 from chatrixcd_threads.commands.call import Tools
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.events import FileNotice
-from chatrixcd_threads.journal import questions
+from chatrixcd_threads.journal import audit, questions
+from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.settings.hot import Changed, Diff, Held, Mended, Outcome, Refused
 from chatrixcd_threads.text.markup import Text, bold, bullets, code, lines, text
@@ -33,15 +35,22 @@ def describe(outcome: Outcome) -> FileNotice:
             late = [f"{key} counts only after a restart." for key in sorted(touched & NEEDS_RESTART)]
             changes = (*diff_lines(outcome.diffs), *outcome.warnings, *late)
             reconnect = any(key.startswith(RECONNECTS) for key in touched)
-            return FileNotice(name, f"⚙ {name} was changed and counts now.", changes, reconnect=reconnect)
+            return FileNotice(
+                name, f"⚙ {name} was changed and counts now.", changes, reconnect=reconnect, deed=Deed.CONFIG_CHANGED
+            )
         case Refused():
             kept = f"The version of {moment(outcome.since)} stays in force."
             return FileNotice(
-                name, f"⛔ {name} was saved with a mistake and is not used.", (*outcome.problem.split("\n"), kept)
+                name,
+                f"⛔ {name} was saved with a mistake and is not used.",
+                (*outcome.problem.split("\n"), kept),
+                deed=Deed.CONFIG_REFUSED,
             )
         case Held():
             question = f"⚠ {name} was saved, but waits for a yes: {outcome.reason}."
-            return FileNotice(name, question, tuple(diff_lines(outcome.diffs)), held=outcome.number)
+            return FileNotice(
+                name, question, tuple(diff_lines(outcome.diffs)), held=outcome.number, deed=Deed.CONFIG_HELD
+            )
         case Mended():
             return FileNotice(
                 name, f"✅ {name} is fine again.", (f"The version of {moment(outcome.since)} is still in force.",)
@@ -85,6 +94,8 @@ class Notices:
         tools = self._tools()
         room = tools.settings.bot.admin_room
         if not room:
+            with tools.journal.write() as tx:
+                self._note(tx, notice, tools)
             return
         prefix = tools.settings.bot.command_prefix
         said = lines(
@@ -94,6 +105,7 @@ class Notices:
         )
         slot = f"file:{time.time_ns()}"
         with tools.journal.write() as tx:
+            self._note(tx, notice, tools)
             self._poster.post(tx, Where(slot, room), said, priority=Priority.STATE)
             if notice.held:
                 questions.ask(
@@ -109,6 +121,11 @@ class Notices:
                     seconds=tools.settings.bot.question_seconds,
                 )
         self._wake()
+
+    def _note(self, tx: sqlite3.Connection, notice: FileNotice, tools: Tools) -> None:
+        if notice.deed:
+            said = self._poster.clean("; ".join(notice.lines))
+            audit.note(tx, Deed(notice.deed), who=notice.by, subject=notice.file, detail=said, now=tools.now())
 
     def _how(self, notice: FileNotice, prefix: str) -> Text | str:
         if notice.held:

@@ -22,11 +22,24 @@ class Where:
     reply_to: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Also:
+    """Another message that is written, or edited, together with an answer."""
+
+    where: Where
+    text: Text
+    mention: tuple[str, ...] = ()
+
+
 class Poster:
     """Writes messages into the outbox; usable from any thread, inside the caller's transaction."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
+
+    def clean(self, value: str) -> str:
+        """A plain text without secrets."""
+        return self._redactor.clean(value)
 
     def post(
         self,

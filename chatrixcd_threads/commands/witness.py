@@ -14,7 +14,8 @@ import msgspec
 from chatrixcd_threads.commands.call import Tools
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.events import OutputDue
-from chatrixcd_threads.journal import launches
+from chatrixcd_threads.journal import audit, launches
+from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.semaphore.errors import SemaphoreError
@@ -64,6 +65,15 @@ class Witness:
             launch = launches.by_task(tx, follow.project_id, follow.task_id)
             if launch is not None:
                 launches.move(tx, launch.id, "mismatch", tools.now())
+            audit.note(
+                tx,
+                Deed.MISMATCH,
+                who=follow.person,
+                room_id=follow.room_id,
+                subject=f"#{follow.task_id} {follow.template_name}",
+                detail=verdict.against,
+                now=tools.now(),
+            )
             where = Where(f"against:{follow.id}", follow.room_id, follow.thread)
             self._poster.post(tx, where, said, priority=Priority.RESULT, mention=(follow.person,))
         log.error("task %d does not do what was asked: %s", follow.task_id, sentence)

@@ -26,8 +26,45 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Hearing:
+    """How the homeserver hears and answers. Times are seconds since the epoch, 0: not yet."""
+
+    synced_at: float = 0.0
+    sent_at: float = 0.0
+    slowed: int = 0  # how often in the last hour it wanted the bot to wait
+    slowed_until: float = 0.0
+    unreadable: int = 0  # keys that were missing to decrypt what was said in the last day
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How Semaphore is reached. An empty version and a time of 0 are not known yet."""
+
+    version: str = ""
+    answered_at: float = 0.0
+    timeouts: int = 0  # in the last five minutes
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """One line of the audit, as `journal.audit` has it."""
+
+    seq: int
+    at: float
+    who: str
+    room_id: str
+    what: str
+    subject: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskLine:
-    """A followed task."""
+    """A followed task; `rooms` are told its end.
+
+    `started` is seconds since the epoch, 0: not known or not begun. `usual` is the median of the `earlier` successful runs
+    that were found, in seconds; `earlier` is -1 while nobody has looked. `waits_for` is empty where it is not known.
+    """
 
     project_id: int
     task_id: int
@@ -36,27 +73,41 @@ class TaskLine:
     person: str
     room_id: str
     stopper: str | None
+    started: float = 0.0
+    usual: float = 0.0
+    earlier: int = -1
+    waits_for: str = ""
+    rooms: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionLine:
-    """An open question."""
+    """An open question; `id` is its number for `withdraw`."""
 
     asker: str
     room_id: str
     summary: str
     expires_at: float
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RoomLine:
-    """A room the bot is in, or an invitation (`invited_by`)."""
+    """A room the bot is in, or an invitation (`invited_by`).
+
+    `may_speak` is None where the power levels are not known, `bound` says what the settings use the room for, `unreadable`
+    counts the keys that were missing there in the last day.
+    """
 
     room_id: str
     name: str
     encrypted: bool
     members: int
     invited_by: str = ""
+    may_speak: bool | None = None
+    allowed: bool = True
+    bound: str = ""
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +198,28 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class LaunchLine:
-    """A launch that is not settled: in doubt or still being sent."""
+    """A launch that is not settled: in doubt or still being sent, since then (seconds since the epoch).
+
+    `looked` says what the doubt rests on: what went wrong and where the bot has looked.
+    """
 
     token: str
     name: str
     state: str
     person: str
+    since: float = 0.0
+    looked: str = ""
+    room_id: str = ""
+    project_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Everything at one moment. `now` is seconds since the epoch."""
+    """Everything at one moment. `now` is seconds since the epoch.
+
+    `refused` are the refusals of the last hour, newest first; `changed` is the last change of settings; `audit_broken` is the
+    first line of the audit that somebody touched (0: none); a `disk_free` below 0 is not known.
+    """
 
     now: float
     up: float
@@ -179,6 +241,12 @@ class Board:
     lanes: tuple[LaneLine, ...] = ()
     lag: Lag = field(default=Lag(0.0, 0.0, 0))
     devices: Devices = field(default=Devices())
+    hearing: Hearing = field(default=Hearing())
+    reach: Reach = field(default=Reach())
+    disk_free: int = -1  # bytes
+    refused: tuple[AuditLine, ...] = ()
+    changed: AuditLine | None = None
+    audit_broken: int = 0
 
 
 def _unseen(name: str) -> FileView:
@@ -211,3 +279,4 @@ class Doors:
     """start (user, device or empty), or accept, match, mismatch, cancel (flow, empty); what came of it is on the board."""
     # The same lines by number, where the console is in the bot's process: read as far as they are shown.
     log: Ring | None = field(default=None, metadata=LOCAL)
+    audit: Callable[[int], tuple[AuditLine, ...]] = lambda most: ()  # the newest lines, newest first

@@ -20,6 +20,7 @@ from chatrixcd_threads.console.reader import Reader, looks_bad
 from chatrixcd_threads.console.rows import Part, Row, Rows
 from chatrixcd_threads.console.status import Grade, is_over, summary, symbol
 from chatrixcd_threads.console.views.asked import Asked
+from chatrixcd_threads.console.views.audit import Audit
 from chatrixcd_threads.console.views.base import View
 from chatrixcd_threads.console.views.devices import DeviceList
 from chatrixcd_threads.console.views.files import Files
@@ -88,6 +89,7 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
                 Threads(self),
                 Log(self),
                 DeviceList(self),
+                Audit(self),
                 Help(self, table, names),
             )
         }

@@ -8,37 +8,45 @@ from __future__ import annotations
 
 import json
 import queue
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 from chatrixcd_threads import __version__
 from chatrixcd_threads.commands.call import File, Health
 from chatrixcd_threads.commands.parse import command_line, verdict_of_word
 from chatrixcd_threads.console.board import (
+    AuditLine,
     Board,
     Depth,
     Doors,
     FileLine,
+    Hearing,
     Lag,
     LaneLine,
     LaunchLine,
     Link,
     QuestionLine,
+    Reach,
     RoomLine,
     TaskLine,
 )
 from chatrixcd_threads.console.filing import Filing
 from chatrixcd_threads.console.last import Last
+from chatrixcd_threads.console.progress import Progress
 from chatrixcd_threads.console.ring import Ring
+from chatrixcd_threads.console.status import is_over_status
 from chatrixcd_threads.events import Devices, InboxItem, Incoming, Kind, RoomInfo, VerifyWish
-from chatrixcd_threads.journal import inbox, launches, outbox, questions
+from chatrixcd_threads.journal import audit, inbox, invites, launches, outbox, questions
+from chatrixcd_threads.journal.audit import Deed, Line, Verdict
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import SemaphoreError
+from chatrixcd_threads.settings.model import BotSettings, Settings
 from chatrixcd_threads.text.ansi import plain_line
 from chatrixcd_threads.threads.diagnose import names_of_threads, stack_named
 from chatrixcd_threads.threads.lanes import Job, LaneInfo, Lanes
@@ -47,6 +55,13 @@ KEPT_ANSWERS: Final = 200
 PROBE_SECONDS: Final = 30.0
 OUTPUT_SECONDS: Final = 1.0
 SHOWN_LANES: Final = 20
+SLOW_SECONDS: Final = 2.0  # for what changes rarely or costs more to find out
+CHECK_SECONDS: Final = 600.0  # between two checks of the whole audit
+HOUR: Final = 3_600.0
+DAY: Final = 86_400.0
+TIMEOUT_SECONDS: Final = 300.0
+MOST_REFUSED: Final = 100
+MOST_AUDIT: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -69,35 +84,54 @@ class Parts:
     lag: Callable[[], Lag] = lambda: Lag(0.0, 0.0, 0)
     devices: Callable[[], Devices] = Devices
     verify: Callable[[VerifyWish], None] = lambda wish: None
+    settings: Callable[[], Settings] = Settings
+    hearing: Callable[[], Hearing] = Hearing
 
 
 @dataclass(frozen=True, slots=True)
 class _Journaled:
-    """The part of the board that stands in the journal."""
+    """The part of the board that stands in the journal. `tasks` are rows of `launches.listed_lines`, one for each task."""
 
-    tasks: tuple[TaskLine, ...]
+    tasks: tuple[launches.Row, ...]
+    rooms: Mapping[tuple[int, int], int]  # how many rooms wait for a task
     questions: tuple[QuestionLine, ...]
     launches: tuple[LaunchLine, ...]
     invites: tuple[RoomLine, ...]
-    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """What is looked at every few seconds only."""
+
+    at: float
+    refused: tuple[AuditLine, ...]
+    changed: AuditLine | None
+    unreadable: Mapping[str, int]
+    journal_bytes: int
+    disk_free: int
 
 
 class Office:
     """Owner: the ui thread, or the door thread: each has an office of its own.
 
-    Jobs in lanes only replace single references (`_link`) and single entries (`_outputs`).
+    Jobs in lanes only replace single references (`_link`, `_chain`, `_introduced`) and single entries (`_outputs`).
     """
 
     def __init__(self, parts: Parts, poke: Callable[[], None], now: Callable[[], float] = time.time) -> None:
         self._parts, self._poke, self._now = parts, poke, now
         self._link = Link("connecting", "Semaphore was not asked yet", now())
         self._probed = 0.0
+        self._introduced: Semaphore | None = None  # the client whose server has told its version
         self._outputs: dict[tuple[int, int], tuple[str, ...]] = {}
         self._asked: dict[tuple[int, int], float] = {}
         self._filing = Filing(parts.files, parts.clean, parts.lanes, poke, now)
         self._journaled: _Journaled | None = None
         self._all_rooms = Last(_all_rooms)
         self._news = True  # in the journal; set by any thread
+        self._slow: Slow | None = None
+        self._progress = Progress(parts.semaphore, parts.lanes, poke, now)
+        self._chain = Verdict(0, 0, "")
+        self._checked = 0.0
 
     def doors(self) -> Doors:
         """What the console may call."""
@@ -116,7 +150,12 @@ class Office:
             previews=self._filing.previews,
             stack_of=stack_named,
             verify=self.verify,
+            audit=self.audit,
         )
+
+    def audit(self, most: int) -> tuple[AuditLine, ...]:
+        """The newest lines of the audit, newest first."""
+        return tuple(map(_audit_line, audit.newest(self._parts.journal.read(), max(0, min(most, MOST_AUDIT)))))
 
     def board(self) -> Board:
         """The bot at this moment; the journal is read only when something has been written to it."""
@@ -182,8 +221,12 @@ class Office:
             self._poke()
 
     def _probe(self) -> None:
+        semaphore = self._parts.semaphore()
         try:
-            took = self._parts.semaphore().ping()
+            took = semaphore.ping()
+            if self._introduced is not semaphore:  # once: the server works for its answer; it also tries the token
+                semaphore.info()
+                self._introduced = semaphore
             fresh = ("ok", f"answers in {took * 1000:.0f} ms")
         except SemaphoreError as error:
             fresh = ("down", error.sentence)
@@ -191,24 +234,74 @@ class Office:
         self._link = Link(*fresh, old.since if old.state == fresh[0] else self._now())
         self._poke()
 
-    def _read_journal(self) -> _Journaled:
+    def _check(self) -> None:
+        """Checks the whole audit."""
+        fresh = audit.verify(self._parts.journal.read())
+        if fresh.broken != self._chain.broken:
+            self._poke()
+        self._chain = fresh
+
+    def _look(self, now: float) -> Slow:
+        """The slow part of the board, at most every few seconds."""
+        old = self._slow
+        if old is not None and 0 <= now - old.at < SLOW_SECONDS:
+            return old
+        if now - self._checked >= CHECK_SECONDS:
+            self._checked = now
+            self._parts.lanes.submit(Job(("console", "audit"), "check of the audit", self._check))
         read, path = self._parts.journal.read(), self._parts.journal.path
+        changed = audit.last_of(read, audit.SETTINGS)
+        files = [path, path.with_name(path.name + "-wal")]
+        self._slow = Slow(
+            now,
+            tuple(map(_audit_line, audit.since(read, Deed.REFUSED, now - HOUR, MOST_REFUSED))),
+            _audit_line(changed) if changed is not None else None,
+            inbox.unreadable(read, now - DAY),
+            sum(each.stat().st_size for each in files if each.exists()),
+            shutil.disk_usage(path.parent).free if path.parent.exists() else -1,
+        )
+        return self._slow
+
+    def _read_journal(self) -> _Journaled:
+        read = self._parts.journal.read()
+        first: dict[tuple[int, int], launches.Row] = {}
+        rooms: dict[tuple[int, int], int] = {}
+        for row in launches.listed_lines(read):  # each task once, also when several rooms wait for its end
+            first.setdefault(row[:2], row)
+            rooms[row[:2]] = rooms.get(row[:2], 0) + 1
         return _Journaled(
-            tasks=tuple(TaskLine(*row) for row in launches.listed_lines(read)),
+            tasks=tuple(first.values()),
+            rooms=rooms,
             questions=tuple(
-                QuestionLine(x.asker, x.room_id, str(x.payload.get("summary", "")), x.expires_at)
+                QuestionLine(x.asker, x.room_id, str(x.payload.get("summary", "")), x.expires_at, x.id)
                 for x in questions.all_open(read)
             ),
-            launches=tuple(LaunchLine(x.token, x.template_name, x.state, x.sender) for x in launches.unsettled(read)),
-            invites=tuple(RoomLine(room, room, False, 0, inviter) for room, inviter in invited(read)),
-            size=path.stat().st_size if path.exists() else 0,
+            launches=tuple(
+                LaunchLine(x.token, x.template_name, x.state, x.sender, x.changed_at, x.looked, x.room_id, x.project_id)
+                for x in launches.unsettled(read)
+            ),
+            invites=tuple(RoomLine(room, room, False, 0, inviter) for room, inviter in invites.waiting(read)),
         )
+
+    def _tasks(self, kept: _Journaled) -> tuple[TaskLine, ...]:
+        """With how far they are; what is over is not looked at any more."""
+        self._progress.want((row[:2], row[3]) for row in kept.tasks if not is_over_status(row[3]))
+        return tuple(self._task(row, kept.rooms[row[:2]]) for row in kept.tasks)
+
+    def _task(self, row: launches.Row, rooms: int) -> TaskLine:
+        facts = self._progress.of(row[:2])
+        return TaskLine(*row, facts.started, facts.usual, facts.earlier, facts.waits_for, rooms)
+
+    def _reach(self) -> Reach:
+        semaphore = self._parts.semaphore()
+        pulse = semaphore.pulse
+        return Reach(semaphore.known_version, pulse.answered_at, pulse.timeouts(TIMEOUT_SECONDS))
 
     def _read(self, kept: _Journaled, now: float) -> Board:
         if now - self._probed >= PROBE_SECONDS:
             self._probed = now
             self._parts.lanes.submit(Job(("console", "probe"), "probe of Semaphore", self._probe))
-        health = self._parts.health()
+        health, slow = self._parts.health(), self._look(now)
         return Board(
             now=now,
             up=health.up,
@@ -220,11 +313,11 @@ class Office:
             lanes_waiting=health.lanes.waiting,
             given_up=health.lanes.given_up,
             owed=health.owed,
-            journal_bytes=kept.size,
-            tasks=kept.tasks,
+            journal_bytes=slow.journal_bytes,
+            tasks=self._tasks(kept),
             questions=kept.questions,
             launches=kept.launches,
-            rooms=self._all_rooms(self._parts.rooms(), kept.invites),
+            rooms=self._all_rooms(self._parts.rooms(), kept.invites, self._parts.settings().bot, slow.unreadable),
             files=tuple(
                 FileLine(name, file.version.since, file.error.sentence if file.error else "", file.held is not None)
                 for name, file in self._parts.files().items()
@@ -237,16 +330,47 @@ class Office:
             lanes=lane_lines(self._parts.lanes.longest(SHOWN_LANES)),
             lag=self._parts.lag(),
             devices=self._parts.devices(),
+            hearing=replace(self._parts.hearing(), unreadable=sum(slow.unreadable.values())),
+            reach=self._reach(),
+            disk_free=slow.disk_free,
+            refused=slow.refused,
+            changed=slow.changed,
+            audit_broken=self._chain.broken,
         )
 
 
-def _all_rooms(rooms: tuple[RoomInfo, ...], invites: tuple[RoomLine, ...]) -> tuple[RoomLine, ...]:
-    return (*(RoomLine(x.room_id, x.name, x.encrypted, x.members) for x in rooms), *invites)
+def _all_rooms(
+    rooms: tuple[RoomInfo, ...], invited: tuple[RoomLine, ...], bot: BotSettings, unreadable: Mapping[str, int]
+) -> tuple[RoomLine, ...]:
+    joined = tuple(
+        RoomLine(
+            x.room_id,
+            x.name,
+            x.encrypted,
+            x.members,
+            may_speak=x.may_speak,
+            allowed=not bot.allowed_rooms or x.room_id in bot.allowed_rooms,
+            bound=bound(bot, x.room_id),
+            unreadable=unreadable.get(x.room_id, 0),
+        )
+        for x in rooms
+    )
+    return (*joined, *invited)
 
 
-def invited(connection: Any) -> list[tuple[str, str]]:
-    """Invitations that wait: (room, inviter)."""
-    return [(str(row[0]), str(row[1])) for row in connection.execute("SELECT room_id, inviter FROM invites").fetchall()]
+def bound(bot: BotSettings, room_id: str) -> str:
+    """What the settings use a room for."""
+    tone = bot.tones.get(room_id, "")
+    uses = {
+        "admin room": room_id == bot.admin_room,
+        "greetings": bot.greetings_enabled and room_id in bot.greeting_rooms,
+        f"tone {tone}": bool(tone),
+    }
+    return ", ".join(name for name, used in uses.items() if used)
+
+
+def _audit_line(line: Line) -> AuditLine:
+    return AuditLine(line.seq, line.at, line.who, line.room_id, line.what, line.subject, line.detail)
 
 
 def lane_lines(lanes: tuple[LaneInfo, ...]) -> tuple[LaneLine, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
+from chatrixcd_threads.console import pace
 from chatrixcd_threads.console.board import Board, Link, TaskLine
 from chatrixcd_threads.console.cells import can_unicode, many, shown, size, span
 from chatrixcd_threads.console.last import Last
@@ -15,6 +16,10 @@ from chatrixcd_threads.threads.service import State, ThreadInfo
 LATE_SECONDS: Final = 30.0
 MANY_OWED: Final = 20
 MANY_WAITING: Final = 20
+MANY_REFUSED: Final = 100  # the board holds no more
+SYNC_LATE_SECONDS: Final = 120.0  # a quiet homeserver answers a sync after 30 s
+LOW_DISK: Final = 1_000_000_000  # bytes
+NO_DISK: Final = 100_000_000
 
 
 class Grade(IntEnum):
@@ -116,7 +121,12 @@ def thread_grade(thread: ThreadInfo) -> Grade:
 
 def is_over(task: TaskLine) -> bool:
     """Whether the task has ended."""
-    return task.status in _OVER
+    return is_over_status(task.status)
+
+
+def is_over_status(status: str) -> bool:
+    """Whether a task with this status has ended."""
+    return status in _OVER
 
 
 def in_doubt(state: str) -> bool:
@@ -139,12 +149,13 @@ def lines(board: Board) -> list[Line]:
 
 def _all_lines(board: Board) -> list[Line]:
     found = [
-        _link("Matrix", board.matrix, board.now, "6", "threads", "view threads"),
-        _link("Semaphore", board.semaphore, board.now, "p", "ping", "ask ping"),
+        _matrix(board),
+        _semaphore(board),
         _launches(board),
         _tasks(board),
         _questions(board),
         _files(board),
+        _rights(board),
         _rooms(board),
         _journal(board),
         _commands(board),
@@ -160,12 +171,54 @@ def _link(name: str, link: Link, now: float, key: str, step: str, command: str) 
     return Line(name, grade, word, shown(link.note), key, step, command, f"for {span(now - link.since)}", link.since)
 
 
+def _matrix(board: Board) -> Line:
+    """Does it hear, decrypt and answer? What is not known yet is left out."""
+    line = _link("Matrix", board.matrix, board.now, "6", "threads", "view threads")
+    heard, now = board.hearing, board.now
+    ages = [
+        f"synced {span(now - heard.synced_at)} ago" if heard.synced_at else line.age,
+        f"answered {span(now - heard.sent_at)} ago" if heard.sent_at else "",
+    ]
+    detail = [
+        line.detail,
+        f"{heard.unreadable} undecryptable" if heard.synced_at else "",
+        f"slowed {many(heard.slowed, 'time')}" if heard.slowed else "",
+    ]
+    grade, word, since = line.grade, line.word, line.since
+    if grade is Grade.OK and heard.synced_at and now - heard.synced_at > SYNC_LATE_SECONDS:
+        grade, word, since = Grade.WARN, "LATE", heard.synced_at
+    elif grade is Grade.OK and heard.slowed_until > now:
+        grade, word, since = Grade.WARN, "SLOWED", now
+        ages.append(f"waits {span(heard.slowed_until - now)}")
+    return replace(line, grade=grade, word=word, since=since, detail=_listed(detail), age=_listed(ages))
+
+
+def _semaphore(board: Board) -> Line:
+    """Does it reach Semaphore, at which version? What is not known yet is left out."""
+    line = _link("Semaphore", board.semaphore, board.now, "p", "ping", "ask ping")
+    reach = board.reach
+    detail = [
+        shown(reach.version),
+        line.detail,
+        f"{many(reach.timeouts, 'time-out')} in 5 min" if reach.timeouts else "",
+    ]
+    age = f"answered {span(board.now - reach.answered_at)} ago" if reach.answered_at else line.age
+    late = line.grade is Grade.OK and reach.timeouts
+    grade, word, since = (Grade.WARN, "SLOW", board.now) if late else (line.grade, line.word, line.since)
+    return replace(line, grade=grade, word=word, since=since, detail=_listed(detail), age=age)
+
+
+def _listed(parts: list[str]) -> str:
+    return ", ".join(part for part in parts if part)
+
+
 def _launches(board: Board) -> Line:
     doubtful = [each for each in board.launches if in_doubt(each.state)]
     if doubtful:
         first = doubtful[0]
         detail = f"{many(len(doubtful), 'launch', 'launches')} in doubt: {shown(first.name)} ({shown(first.token)})"
-        return Line("Launches", Grade.BAD, "DOUBT", detail, "4", "what to do", "view asked")
+        age = f"for {span(board.now - first.since)}" if first.since else ""
+        return Line("Launches", Grade.BAD, "DOUBT", detail, "4", "what to do", "view asked", age, first.since)
     if board.launches:
         detail = f"{many(len(board.launches), 'launch', 'launches')} being sent: {shown(board.launches[0].name)}"
         return Line("Launches", Grade.BUSY, "SENDING", detail, "4", "look", "view asked")
@@ -177,13 +230,17 @@ def _tasks(board: Board) -> Line:
     asking, queued = _asking(going), _queued(going)
     if not going:
         return Line("Tasks", Grade.IDLE, "NONE", "no task is running", "2", "look", "view tasks")
-    first = (asking or going)[0]
+    late = [each for each in going if pace.is_late(each, board.now)]
+    first = (asking or late or going)[0]
     rest = f" and {len(going) - 1} more" if len(going) > 1 else ""
     detail = f"{len(going) - len(queued) - len(asking)} running, {len(queued)} queued: "
     detail += f"#{first.task_id} {shown(first.name)} for {shown(first.person)}{rest}"
     if asking:
         return Line("Tasks", Grade.WARN, "ASKS", f"{len(asking)} to be confirmed; {detail}", "2", "look", "view tasks")
-    return Line("Tasks", Grade.BUSY, "RUNNING", detail, "2", "output", "view tasks")
+    far = pace.full(first, board.now)
+    if late:
+        return Line("Tasks", Grade.WARN, "LATE", detail, "2", "output", "view tasks", far, first.started + first.usual)
+    return Line("Tasks", Grade.BUSY, "RUNNING", detail, "2", "output", "view tasks", far)
 
 
 def _questions(board: Board) -> Line:
@@ -209,8 +266,27 @@ def _files(board: Board) -> Line:
         return Line("Settings", Grade.WARN, "HELD", detail, "5", "look", "view files", since=held[0].since)
     if newest is None:
         return Line("Settings", Grade.IDLE, "NONE", "no settings file", "5", "look", "view files")
-    detail = f"{many(len(board.files), 'file')} in force, newest: {shown(newest.name)}"
-    return Line("Settings", Grade.OK, "OK", detail, "5", "look", "view files", f"{span(board.now - newest.since)} ago")
+    changed = board.changed
+    detail, at = f"{many(len(board.files), 'file')} in force, newest: {shown(newest.name)}", newest.since
+    if changed is not None:
+        whose = shown(changed.who) or "somebody with access to the file"
+        detail, at = f"{many(len(board.files), 'file')}, last change: {shown(changed.subject)} by {whose}", changed.at
+    return Line("Settings", Grade.OK, "OK", detail, "5", "look", "view files", f"{span(board.now - at)} ago")
+
+
+def _rights(board: Board) -> Line:
+    """What was refused looks like an attack or like a wrong rule; a broken audit like somebody who hides something."""
+    if board.audit_broken:
+        detail = f"line {board.audit_broken} of the audit was changed or taken out by hand"
+        return Line("Audit", Grade.BAD, "BROKEN", detail, "9", "audit", "view audit")
+    if not board.refused:
+        return Line("Audit", Grade.OK, "OK", "nothing was refused in the last hour", "9", "audit", "view audit")
+    first = board.refused[0]
+    asked = f" ({shown(first.subject)})" if first.subject else ""
+    count = len(board.refused)
+    detail = f"{count if count < MANY_REFUSED else f'at least {count}'} refused in the last hour, last: {shown(first.who)}{asked}"
+    age = f"{span(board.now - first.at)} ago"
+    return Line("Audit", Grade.WARN, "REFUSED", detail, "9", "audit", "view audit", age, first.at)
 
 
 def _rooms(board: Board) -> Line:
@@ -247,10 +323,13 @@ def _verifications(board: Board) -> list[Line]:
 
 
 def _journal(board: Board) -> Line:
-    many_owed = board.owed > MANY_OWED
-    detail = f"{size(board.journal_bytes)}, {many(board.owed, 'message')} to be sent"
-    grade, word = (Grade.WARN, "OWES") if many_owed else (Grade.OK, "OK")
-    return Line("Journal", grade, word, detail, "7", "log", "view log")
+    free = board.disk_free
+    full = [(Grade.BAD, "FULL")] if 0 <= free < NO_DISK else [(Grade.WARN, "DISK")] if 0 <= free < LOW_DISK else []
+    owes = [(Grade.WARN, "OWES")] if board.owed > MANY_OWED else []
+    grade, word = [*full, *owes, (Grade.OK, "OK")][0]
+    detail = f"{many(board.owed, 'message')} to be sent"
+    age = _listed([size(board.journal_bytes), f"{size(free)} free" if free >= 0 else ""])
+    return Line("Journal", grade, word, detail, "7", "log", "view log", age)
 
 
 def _commands(board: Board) -> Line:

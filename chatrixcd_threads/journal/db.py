@@ -12,6 +12,9 @@ from pathlib import Path
 
 from chatrixcd_threads.errors import Fatal
 
+Tx = sqlite3.Connection
+"""A transaction, for those who only pass it on."""
+
 # Version 1. It stays as it was: a new journal goes the same way as an old one, through every step below.
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -114,7 +117,6 @@ CREATE INDEX audit_what ON audit (what, at);
 CREATE TRIGGER audit_changes_nothing BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
 CREATE TRIGGER audit_forgets_nothing BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
 ALTER TABLE launches ADD COLUMN looked TEXT NOT NULL DEFAULT '';
-ALTER TABLE invites ADD COLUMN by TEXT NOT NULL DEFAULT '';
 CREATE INDEX inbox_unreadable ON inbox (at) WHERE kind = 'unreadable';
 """,
     3: """
@@ -213,8 +215,8 @@ class Journal:
             version = tx.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
                 raise Fatal(
-                    f"the journal {self.path} was written by a newer version of the bot (schema {version}; this one knows "
-                    f"{SCHEMA_VERSION}): start that version, or move the journal away"
+                    f"the journal {self.path} was written by a newer version of the bot (schema {version}), this one knows "
+                    f"{SCHEMA_VERSION}: start that version, or move the journal away"
                 )
             if version == 0:
                 _carry_out(tx, SCHEMA)

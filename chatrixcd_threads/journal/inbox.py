@@ -52,6 +52,14 @@ def answered(connection: sqlite3.Connection, event_id: str) -> bool:
     return connection.execute("SELECT 1 FROM inbox WHERE event_id = ? AND done = 1", (event_id,)).fetchone() is not None
 
 
+def unreadable(connection: sqlite3.Connection, since: float) -> dict[str, int]:
+    """How many keys were missing to read what was said since a moment, by room: each is counted once."""
+    rows = connection.execute(
+        "SELECT room_id, count(*) FROM inbox WHERE kind = 'unreadable' AND at > ? GROUP BY room_id", (since,)
+    ).fetchall()
+    return {str(row[0]): int(row[1]) for row in rows}
+
+
 def known(connection: sqlite3.Connection, event_id: str) -> bool:
     """Whether this event was accepted before."""
     return connection.execute("SELECT 1 FROM inbox WHERE event_id = ?", (event_id,)).fetchone() is not None

@@ -193,13 +193,12 @@ def followed(connection: sqlite3.Connection) -> list[Follow]:
     return [_follow(row) for row in connection.execute("SELECT * FROM follows WHERE done = 0 ORDER BY id").fetchall()]
 
 
-def listed_lines(
-    connection: sqlite3.Connection, ended: int = 20
-) -> list[tuple[int, int, str, str, str, str, str | None]]:
-    """Every followed task, then those whose end was told last, the newest first, for a list.
+Row = tuple[int, int, str, str, str, str, str | None]
+"""(project, task, template, status, person, room, stopper)"""
 
-    (project, task, template, status, person, room, stopper); no status yet is "waiting".
-    """
+
+def listed_lines(connection: sqlite3.Connection, ended: int = 20) -> list[Row]:
+    """Every followed task, then those whose end was told last, the newest first. No status yet is "waiting"."""
     cursor = connection.cursor()
     cursor.row_factory = None
     columns = "project_id, task_id, template_name, coalesce(nullif(status, ''), 'waiting'), person, room_id, stopper"

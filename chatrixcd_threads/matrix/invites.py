@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
+import time
 from collections.abc import Callable
 from typing import Any
 
 from nio import JoinResponse, RoomForgetResponse, RoomLeaveResponse, SyncResponse
 
 from chatrixcd_threads.events import RoomOutcome, RoomRequest
+from chatrixcd_threads.journal import audit, invites
+from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.patience import Backoff
@@ -20,10 +22,20 @@ log = logging.getLogger("chatrixcd.rooms")
 
 
 class Invites:
-    """Owner: the sync thread's loop. An invitation comes once per token, so it is kept in the journal until it is settled."""
+    """Owner: the sync thread's loop. An invitation comes once per token, so it is kept in the journal until it is settled.
 
-    def __init__(self, client: GuardedClient, journal: Journal, may_invite: Callable[[str], bool]) -> None:
-        self._client, self._journal, self._may_invite = client, journal, may_invite
+    Its state is open, or refused: then the homeserver is told so until it has heard, and nobody's later right to invite
+    lets the bot in by that invitation.
+    """
+
+    def __init__(
+        self,
+        client: GuardedClient,
+        journal: Journal,
+        may_invite: Callable[[str], bool],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._client, self._journal, self._may_invite, self._now = client, journal, may_invite, now
         self._due = asyncio.Event()
         self._backoff = Backoff()
         self._trouble = False
@@ -61,15 +73,19 @@ class Invites:
         ]
         with self._journal.write() as tx:
             for room_id, inviter in found:
-                tx.execute("INSERT OR REPLACE INTO invites (room_id, inviter) VALUES (?, ?)", (room_id, inviter))
-            for room_id in response.rooms.leave:
-                _settle(tx, room_id)
+                if invites.remember(tx, room_id, inviter):
+                    audit.note(tx, Deed.INVITED, who=inviter, room_id=room_id, subject=room_id, now=self._now())
+            for room_id, info in response.rooms.leave.items():
+                invites.settle(tx, room_id)
+                by = self._put_out_by(info)
+                if by:
+                    audit.note(tx, Deed.PUT_OUT, who=by, room_id=room_id, subject=room_id, now=self._now())
                 self._client.rooms.pop(room_id, None)  # nio keeps rooms that the bot was put out of
                 self._client.invited_rooms.pop(room_id, None)
 
     async def follow(self) -> bool:
         """Accepts the open invitations of people who may invite. False when one of them has to be tried again."""
-        done = True
+        done = await self._refuse_again()
         for room_id, inviter in self.open():
             if not self._may_invite(inviter):
                 continue
@@ -83,32 +99,91 @@ class Invites:
                 done = False
                 continue
             with self._journal.write() as tx:
-                _settle(tx, room_id)
+                invites.settle(tx, room_id)
+                if isinstance(response, JoinResponse):
+                    audit.note(tx, Deed.JOINED, who=inviter, room_id=room_id, subject=room_id, now=self._now())
         return done
 
     def open(self) -> list[tuple[str, str]]:
         """Invitations that wait: (room, inviter)."""
-        return [tuple(row) for row in self._journal.read().execute("SELECT room_id, inviter FROM invites").fetchall()]
+        return invites.waiting(self._journal.read())
+
+    async def _refuse_again(self) -> bool:
+        """Tells the homeserver what was refused before it could be told. False when that has to be tried again."""
+        done = True
+        for room_id, _ in invites.waiting(self._journal.read(), "refused"):
+            outcome, final = await self._leave(room_id)
+            done = done and (final or not outcome.problem)
+        return done
 
     async def carry_out(self, request: RoomRequest) -> None:
         """Joins or parts for a worker, and hands the outcome back in any case: the worker waits for it."""
         try:
-            outcome = await (self._join(request.room) if request.verb == "join" else self._part(request.room))
+            outcome = await self._carry_out(request.verb, request.room)
         except TROUBLE as error:
             outcome = RoomOutcome(request.room, f"the homeserver could not be reached ({type(error).__name__})")
         request.answer.put(outcome)
 
+    async def _carry_out(self, verb: str, room: str) -> RoomOutcome:
+        match verb:
+            case "join":
+                return await self._join(room)
+            case "refuse":
+                return await self._refuse(room)
+            case _:
+                return (await self._leave(room))[0]
+
     async def _join(self, room: str) -> RoomOutcome:
         response = await self._client.join(room)
-        return RoomOutcome(response.room_id) if isinstance(response, JoinResponse) else _refused(room, response)
+        if not isinstance(response, JoinResponse):
+            return _refused(room, response)
+        with self._journal.write() as tx:
+            invites.settle(tx, response.room_id)
+        return RoomOutcome(response.room_id)
 
-    async def _part(self, room: str) -> RoomOutcome:
+    async def _refuse(self, room: str) -> RoomOutcome:
+        """The refusal is in the journal first: it holds through a crash, and when the homeserver cannot be reached now."""
+        with self._journal.write() as tx:
+            known = invites.refuse(tx, room)
+        if not known:
+            return RoomOutcome(room, "there is no invitation to it that waits")
+        self._client.invited_rooms.pop(room, None)
+        try:
+            outcome, final = await self._leave(room)
+        except TROUBLE as error:
+            outcome, final = RoomOutcome(room, type(error).__name__), False
+        if outcome.problem and not final:
+            log.warning("the homeserver has not heard yet that %s is refused: %s", room, outcome.problem)
+            self._due.set()
+            return RoomOutcome(room)
+        return outcome
+
+    async def _leave(self, room: str) -> tuple[RoomOutcome, bool]:
+        """Leaves a room or refuses an invitation; True: a repeat would change nothing."""
         response = await self._client.room_leave(room)
         if not isinstance(response, RoomLeaveResponse):
-            return _refused(room, response)
+            final = response.status_code in ("M_FORBIDDEN", "M_NOT_FOUND")
+            if final:
+                self._forget(room)
+            return _refused(room, response), final
+        self._forget(room)
         forgotten = await self._client.room_forget(room)
         log.debug("forgetting %s: %s", room, isinstance(forgotten, RoomForgetResponse))
-        return RoomOutcome(room)
+        return RoomOutcome(room), True
+
+    def _forget(self, room: str) -> None:
+        with self._journal.write() as tx:
+            invites.settle(tx, room)
+
+    def _put_out_by(self, info: Any) -> str:
+        """Who has put the bot out of a room; empty when it left by itself or that is not told."""
+        about_us = [
+            event
+            for event in info.timeline.events
+            if getattr(event, "state_key", None) == self._client.user_id and hasattr(event, "membership")
+        ]
+        by = str(about_us[-1].sender) if about_us else ""
+        return "" if by == self._client.user_id else by
 
     def _inviter(self, info: Any) -> str | None:
         """The sender of the invitation. Our homeserver puts it last; what comes before was written by the inviting one."""
@@ -116,10 +191,6 @@ class Invites:
         if not about_us or getattr(about_us[-1], "membership", "") != "invite":
             return None
         return str(about_us[-1].sender)
-
-
-def _settle(tx: sqlite3.Connection, room_id: str) -> None:
-    tx.execute("DELETE FROM invites WHERE room_id = ?", (room_id,))
 
 
 def _refused(room: str, response: Any) -> RoomOutcome:

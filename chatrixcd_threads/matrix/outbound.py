@@ -18,6 +18,7 @@ from chatrixcd_threads.matrix import content
 from chatrixcd_threads.matrix.client import CRYPTO_TROUBLE, GuardedClient
 from chatrixcd_threads.matrix.login import LoggedOut
 from chatrixcd_threads.matrix.patience import Backoff, Retry
+from chatrixcd_threads.matrix.pulse import Pulse
 
 log = logging.getLogger("chatrixcd.outbound")
 
@@ -34,8 +35,11 @@ TROUBLE: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 class Sender:
     """Owner: the sync thread's loop. `wake` may be called from any thread through call_soon_threadsafe."""
 
-    def __init__(self, client: GuardedClient, journal: Journal, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, client: GuardedClient, journal: Journal, clock: Callable[[], float], pulse: Pulse | None = None
+    ) -> None:
         self._client, self._journal, self._clock = client, journal, clock
+        self._pulse = pulse or Pulse()
         self._id = get_meta(journal.read(), "journal") or ""
         self._due = asyncio.Event()
         self._busy: dict[str, asyncio.Task[None]] = {}
@@ -108,6 +112,7 @@ class Sender:
         if isinstance(response, RoomSendResponse):
             with self._journal.write() as tx:
                 outbox.sent(tx, sending, response.event_id)
+            self._pulse.sent()
             self._backoff.worked()
             self._room_backoff.pop(sending.room_id, None)
             return
@@ -138,6 +143,7 @@ class Sender:
             wait = (response.retry_after_ms or _header_ms(response) or 5_000) / 1000
             self._not_before = self._clock() + wait
             self._limited_until = self._not_before + LIMITED_FOR
+            self._pulse.slow_down(wait)
             log.info("the homeserver slows us down: the next message goes out in %.1f s", wait)
         elif code in ("M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"):
             raise LoggedOut

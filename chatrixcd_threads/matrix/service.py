@@ -1,7 +1,7 @@
 """The sync thread: a private asyncio loop that runs one session after the other.
 
 Everything that comes from other threads comes through `wake_sender`, `ask`, `verify` and `wake`; everything that goes to them
-goes through the journal, the inbox queue and the published lists of rooms and devices.
+goes through the journal, the inbox queue, the published lists of rooms and devices, and the pulse.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.lag import LoopLag
 from chatrixcd_threads.matrix.login import LoggedOut, forget, log_in, renew
 from chatrixcd_threads.matrix.patience import Backoff, Retry
+from chatrixcd_threads.matrix.pulse import Pulse
 from chatrixcd_threads.matrix.session import Session
 from chatrixcd_threads.matrix.sync import TROUBLE
 from chatrixcd_threads.settings.model import MatrixSettings, Settings
@@ -56,6 +57,7 @@ class MatrixService(Service):
         self._devices = Devices()
         self._link = ("connecting", "", time.time())
         self._lag = LoopLag()
+        self.pulse = Pulse()
         self.changed: Callable[[], None] = lambda: None  # link or rooms are others now; set before the start
         self._login = settings().matrix  # the settings that log in; newer ones only after they have worked
 
@@ -90,7 +92,7 @@ class MatrixService(Service):
         self._on_loop(self._wake_sender)
 
     def ask(self, verb: str, room: str) -> RoomOutcome:
-        """Joins or parts a room for a worker, which waits here for at most a minute."""
+        """Joins or parts a room, or refuses an invitation, for a worker, which waits here for at most a minute."""
         answer: queue.SimpleQueue[RoomOutcome] = queue.SimpleQueue()
         self._requests.put(RoomRequest(verb, room, answer))
         self._on_loop(self._take_requests)
@@ -165,6 +167,7 @@ class MatrixService(Service):
                 self._state,
                 self._clock,
                 self._show_devices,
+                self.pulse,
             )
             self._take_requests()
             await self._session.run(stopping, backoff)

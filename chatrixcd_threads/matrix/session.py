@@ -7,16 +7,18 @@ import logging
 import queue
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from nio import RoomMemberEvent, SyncResponse
 
 from chatrixcd_threads.events import Devices, FileNotice, InboxItem, Incoming, RoomInfo, RoomRequest
+from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.invites import Invites
 from chatrixcd_threads.matrix.outbound import Sender
 from chatrixcd_threads.matrix.patience import Backoff, Retry
+from chatrixcd_threads.matrix.pulse import Pulse
 from chatrixcd_threads.matrix.sync import Syncer
 from chatrixcd_threads.matrix.trust import changed_identities
 from chatrixcd_threads.matrix.verify import Verifier
@@ -32,6 +34,7 @@ IDENTITY_ADVICE: Final = (
     "somebody else may be speaking in their name."
 )
 FULL_INBOX_PAUSE: Final = 0.05
+CREATORS_ABOVE: Final = 12  # the room version from which on its creators stand in no list of power levels
 
 
 class Session:
@@ -47,10 +50,12 @@ class Session:
         state: Callable[[str, str], None],
         clock: Callable[[], float],
         show_devices: Callable[[Devices], None] = lambda devices: None,
+        pulse: Pulse | None = None,
     ) -> None:
+        self._pulse = pulse or Pulse()
         self._client, self._inbox, self._publish = client, inbox, publish
         self._settings, self._journal, self._state = settings, journal, state
-        self.sender = Sender(client, journal, clock)
+        self.sender = Sender(client, journal, clock, self._pulse)
         self._syncer = Syncer(client, journal, lambda: settings().bot.command_prefix)
         self._invites = Invites(client, journal, lambda user: Access(settings().bot).may_invite(user))
         self.verifier = Verifier(client, journal, lambda user: user in settings().bot.admin_users, show_devices)
@@ -118,6 +123,7 @@ class Session:
                 continue
             backoff.worked()
             self._state("ok", self._client.user_id)
+            self._pulse.synced()
             await self._hand_over(fresh)
             self.verifier.look(response)
             await self._syncer.keys()
@@ -148,7 +154,7 @@ class Session:
             title = f"⚠ The Matrix identity of {user} was reset."
             log.warning("%s", title)
             with suppress(queue.Full):  # the log has it in any case
-                self._inbox.put_nowait(FileNotice("identities", title, (IDENTITY_ADVICE,)))
+                self._inbox.put_nowait(FileNotice("identities", title, (IDENTITY_ADVICE,), deed=Deed.IDENTITY))
 
     def _tend_rooms(self, response: SyncResponse) -> None:
         self._invites.look(response)
@@ -157,7 +163,13 @@ class Session:
         if response.rooms.join or response.rooms.leave or not self._known.is_set():
             self._publish(
                 tuple(
-                    RoomInfo(room_id, room.display_name or room_id, bool(room.encrypted), room.member_count)
+                    RoomInfo(
+                        room_id,
+                        room.display_name or room_id,
+                        bool(room.encrypted),
+                        room.member_count,
+                        may_speak(room, self._client.user_id),
+                    )
                     for room_id, room in self._client.rooms.items()
                 )
             )
@@ -166,3 +178,13 @@ class Session:
 def _has_members(response: SyncResponse) -> bool:
     joined = response.rooms.join.values()
     return any(isinstance(event, RoomMemberEvent) for info in joined for event in info.timeline.events)
+
+
+def may_speak(room: Any, user_id: str) -> bool | None:
+    """Whether the power levels let the user send messages there; None where they are not known."""
+    if not room.power_levels.users:  # a room whose levels were not told, or one without any
+        return None
+    kind = "m.room.encrypted" if room.encrypted else "m.room.message"
+    allowed = bool(room.power_levels.can_user_send_message(user_id, kind))
+    above_levels = room.room_version.isdecimal() and int(room.room_version) >= CREATORS_ABOVE
+    return allowed or (None if above_levels else False)

@@ -57,6 +57,7 @@ from chatrixcd_threads.semaphore.models import (
     decode_list,
     decode_one,
 )
+from chatrixcd_threads.semaphore.pulse import Pulse
 from chatrixcd_threads.semaphore.transport import CALL, CONNECT_SECONDS, Call, Session
 from chatrixcd_threads.settings.model import SemaphoreSettings
 
@@ -156,6 +157,7 @@ class Semaphore:
         self._lock = threading.Lock()
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
         self._info: ServerInfo | None = None
+        self.pulse = Pulse()
         if not settings.ssl_verify:
             urllib3.disable_warnings(InsecureRequestWarning)  # once per call would fill the log
             log.warning("semaphore.ssl_verify is off: nobody checks who answers as Semaphore")
@@ -164,6 +166,12 @@ class Semaphore:
     def address(self) -> str:
         """The base address as it may be shown: without user, password and query."""
         return self._base
+
+    @property
+    def known_version(self) -> str:
+        """The version as the server wrote it, if it was asked before; else empty."""
+        info = self._info
+        return info.raw if info is not None else ""
 
     def close(self) -> None:
         """Closes idle connections of all threads. A job that still holds this client may finish its calls."""
@@ -314,9 +322,12 @@ class Semaphore:
         else:
             if not _as_expected(request, answer.status, answer.media):
                 raise self._judge(request, answer)
+            self.pulse.answered()
             return answer.body
         finally:
             CALL.reset(mark)
+            if outcome == TimedOut.kind:
+                self.pulse.timed_out()
             log.debug("%s %s: %s, %d ms", request.method, request.path, outcome, call.elapsed() * 1000)
         raise failure  # out here, so that nothing of the request is chained to it
 

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chatrixcd_threads.errors import UserError
-from chatrixcd_threads.journal import launches
-from chatrixcd_threads.journal.db import Journal
+from chatrixcd_threads.journal import audit, launches
+from chatrixcd_threads.journal.audit import Deed
+from chatrixcd_threads.journal.db import Journal, Tx
 from chatrixcd_threads.journal.launches import Launch
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import SemaphoreError
@@ -94,7 +95,7 @@ class Launcher:
         except SemaphoreError as error:
             log.warning("launch %s: %s", launch.token, error.kind)
             if not error.sent:
-                self._move(launch, "failed")
+                self._move(launch, "failed", Deed.FAILED, error.sentence)
                 raise
             return self._look(launch, error.sentence, refused=error)
         return self._note(launch, task, found=False)
@@ -137,14 +138,14 @@ class Launcher:
             if found is not None:
                 return self._note(launch, found, found=True)
         if refused is not None and ended:
-            self._move(launch, "failed")
+            self._move(launch, "failed", Deed.FAILED, refused.sentence)
             raise refused
-        self._move(launch, "doubt")
         saw = (
             f"I looked {looked} times among its newest tasks and did not find it."
             if looked
             else "I cannot read its tasks either."
         )
+        self._move(launch, "doubt", Deed.DOUBT, f"{why} {saw}")
         raise InDoubt(
             f"I do not know whether {launch.template_name} was started. {why} {saw} "
             f"Look in Semaphore for a task whose message contains {launch.token} before you say yes.",
@@ -156,6 +157,10 @@ class Launcher:
         with self._journal.write() as tx:
             launches.move(tx, launch.id, "mismatch" if other else "started", self._now(), task.id)
             launches.follow(tx, launch, task.id, f"⛔ {'; '.join(other)}." if other else "")
+            found_it = ", found by its token after the answer was lost" if found else ""
+            self._tell(tx, launch, Deed.STARTED, f"#{task.id}, token {launch.token}{found_it}")
+            if other:
+                self._tell(tx, launch, Deed.MISMATCH, f"#{task.id}, token {launch.token}: {'; '.join(other)}")
         self._started()
         if other:
             raise self._stopped(launch, task)
@@ -177,6 +182,19 @@ class Launcher:
             "What it has started on its hosts may go on."
         )
 
-    def _move(self, launch: Launch, state: str) -> None:
+    def _move(self, launch: Launch, state: str, deed: Deed | None = None, why: str = "") -> None:
         with self._journal.write() as tx:
-            launches.move(tx, launch.id, state, self._now())
+            launches.move(tx, launch.id, state, self._now(), looked=why)
+            if deed is not None:
+                self._tell(tx, launch, deed, f"token {launch.token}: {why}")
+
+    def _tell(self, tx: Tx, launch: Launch, deed: Deed, detail: str) -> None:
+        audit.note(
+            tx,
+            deed,
+            who=launch.sender,
+            room_id=launch.room_id,
+            subject=launch.template_name,
+            detail=detail,
+            now=self._now(),
+        )

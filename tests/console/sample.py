@@ -5,18 +5,21 @@ from __future__ import annotations
 import dataclasses
 
 from chatrixcd_threads.console.board import (
+    AuditLine,
     Board,
     Depth,
     Doors,
     FileLine,
     FileProblem,
     FileView,
+    Hearing,
     Lag,
     LaneLine,
     LaunchLine,
     Link,
     Preview,
     QuestionLine,
+    Reach,
     RoomLine,
     TaskLine,
 )
@@ -75,8 +78,8 @@ def calm() -> Board:
         now=NOW,
         up=9_000.0,
         version="0.1.0",
-        matrix=Link("ok", "sync 0.4 s ago, 0 undecryptable", NOW - 9_000),
-        semaphore=Link("ok", "2.16.51, answered 2 s ago", NOW - 9_000),
+        matrix=Link("ok", "@bot:example.org", NOW - 9_000),
+        semaphore=Link("ok", "answers in 12 ms", NOW - 9_000),
         threads=tuple(map(thread, ("dispatch", "follower", "watch", "sync", "ui"))),
         lanes_running=0,
         lanes_waiting=0,
@@ -88,6 +91,23 @@ def calm() -> Board:
         launches=(),
         rooms=(RoomLine("!ops:example.org", "Operations", True, 12),),
         files=(FileLine("config.json", NOW - 9_000, "", False), FileLine("messages.json", NOW - 9_000, "", False)),
+        hearing=Hearing(NOW - 0.4, NOW - 12, 0, 0.0, 0),
+        reach=Reach("2.16.51", NOW - 2, 0),
+        disk_free=38_200_000_000,
+        changed=AuditLine(3, NOW - 3_600, "@ann:example.org", "", "config changed", "config.json", "bot.tones"),
+    )
+
+
+def audit_lines() -> tuple[AuditLine, ...]:
+    """Newest first, as the door gives them."""
+    ops = "!ops:example.org"
+    return (
+        AuditLine(9, NOW - 30, "@eve:example.org", ops, "refused", "run", f"You are not in bot.admin_users. {NASTY}"),
+        AuditLine(8, NOW - 60, "@bob:example.org", ops, "stopped", "#4688 Nightly backup", "project 2"),
+        AuditLine(7, NOW - 90, "@ann:example.org", ops, "started", "Deploy the web shop", "#4711, token 1a2b3c4d"),
+        AuditLine(6, NOW - 95, "@ann:example.org", ops, "confirmed", "Deploy the web shop", "run"),
+        AuditLine(5, NOW - 99, "", "", "config changed", "config.json", "bot.tones: nothing → terse"),
+        AuditLine(4, NOW - 9_000, "", "", "bot started", WIDE, ""),
     )
 
 
@@ -97,7 +117,7 @@ def stormy() -> Board:
         now=NOW,
         up=9_000.0,
         version="0.1.0",
-        matrix=Link("ok", "sync 0.4 s ago, 0 undecryptable", NOW - 9_000),
+        matrix=Link("ok", "@bot:example.org", NOW - 9_000),
         semaphore=Link("down", "https://semaphore.example.org refused the connection, tried again each 10 s", NOW - 41),
         threads=(
             thread("dispatch"),
@@ -112,16 +132,49 @@ def stormy() -> Board:
         owed=2,
         journal_bytes=12_300_000,
         tasks=(
-            TaskLine(1, 4_711, "Deploy the web shop", "running", "@ann:example.org", "!ops:example.org", None),
-            TaskLine(1, 4_712, WIDE, "waiting", "@bob:example.org", "!ops:example.org", None),
+            TaskLine(
+                1,
+                4_711,
+                "Deploy the web shop",
+                "running",
+                "@ann:example.org",
+                "!ops:example.org",
+                None,
+                NOW - 245,
+                360.0,
+                8,
+            ),
+            TaskLine(
+                1,
+                4_712,
+                WIDE,
+                "waiting",
+                "@bob:example.org",
+                "!ops:example.org",
+                None,
+                waits_for="#4711, of the same template",
+            ),
             TaskLine(2, 4_713, NASTY, "waiting_confirmation", "@eve:example.org", "!ops:example.org", None),
             TaskLine(2, 4_688, "Nightly backup", "error", "@ann:example.org", "!ops:example.org", "@bob:example.org"),
         ),
-        questions=(QuestionLine("@ann:example.org", "!ops:example.org", "run Deploy the web shop", NOW + 240),),
-        launches=(LaunchLine("cd-7f3a91", "Migrate the database", "in doubt", "@bob:example.org"),),
+        questions=(QuestionLine("@ann:example.org", "!ops:example.org", "run Deploy the web shop", NOW + 240, 7),),
+        launches=(
+            LaunchLine(
+                "cd-7f3a91",
+                "Migrate the database",
+                "doubt",
+                "@bob:example.org",
+                NOW - 600,
+                "I got no answer within 15 s. I looked 3 times among its newest tasks and did not find it.",
+                "!ops:example.org",
+                2,
+            ),
+        ),
         rooms=(
             RoomLine("!ops:example.org", "Operations", True, 12),
-            RoomLine("!wide:example.org", WIDE, False, 3),
+            RoomLine(
+                "!wide:example.org", WIDE, False, 3, may_speak=False, allowed=False, bound="greetings", unreadable=2
+            ),
             RoomLine("!new:example.org", NASTY, False, 0, "@new:example.org"),
         ),
         files=(
@@ -141,6 +194,11 @@ def stormy() -> Board:
         devices=devices(
             verification(Stage.COMPARE), verification(Stage.ASKED, "d4e5f6", NASTY), verification(Stage.ENDED, "0a0a0a")
         ),
+        hearing=Hearing(NOW - 0.4, NOW - 12, 3, 0.0, 2),
+        reach=Reach("2.16.51", NOW - 41, 2),
+        disk_free=38_200_000_000,
+        refused=audit_lines()[:1],
+        changed=audit_lines()[4],
     )
 
 
@@ -223,6 +281,7 @@ class Feed:
             previews=lambda: self.previews,
             stack_of=lambda name: ('  File "run.py", line 5, in run', "    wait()") if name == "sync" else (),
             verify=lambda *wish: self.verified.append(wish),
+            audit=lambda most: audit_lines()[:most],
         )
 
     def _type(self, line: str) -> str:

@@ -241,7 +241,7 @@ def test_from_error_to_error(desk: Desk) -> None:
 
 def test_the_line_is_marked_and_copied(desk: Desk) -> None:
     filled(desk)
-    assert "Copied, if the terminal allows it: 2026" in desk.press("y").splitlines()[-2]
+    assert "Copied, if the terminal allows it: 23:28" in desk.press("y").splitlines()[-2]
     desk.press("<", "y")
     assert [call[-8:] for call in desk.calls] == ["line 99.", "line 60."]
     focused = [

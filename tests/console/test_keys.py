@@ -67,6 +67,7 @@ def test_every_key_of_the_table_does_something_harmless(desk: Desk) -> None:
         "threads": "6",
         "log": "7",
         "devices": "8",
+        "audit": "9",
         "help": "?",
     }
     for context in CONTEXTS:
@@ -132,8 +133,11 @@ def test_every_key_stands_on_the_help_page_and_in_the_document(desk: Desk) -> No
         (["5", "j", "x", "y"], "config decline messages 17"),
         (["2", "s", "y"], "stop 4713"),
         (["3", "y", "y"], "rooms join !new:example.org"),
-        (["3", "x", "y"], "rooms part !new:example.org"),
+        (["3", "x", "y"], "rooms refuse !new:example.org"),
         (["3", "j", "x", "y"], "rooms part !ops:example.org"),
+        (["4", "x", "y"], "resolve cd-7f3a91 not-started"),
+        (["4", "s", *"42", "enter"], "resolve cd-7f3a91 started 42"),
+        (["4", "j", "w", "y"], "withdraw 7"),
         (["5", "u", "y"], "config undo config"),
         (["5", "r", "y"], "reload"),
     ],

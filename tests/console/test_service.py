@@ -359,7 +359,7 @@ def test_plain_tells_changes_once(
     feed.now = dataclasses.replace(feed.now, semaphore=Link("ok", "back", feed.now.now))
     feed.ring.add("a log line\x1b[31m with colour")
     plain.poke()
-    said = until("Semaphore: ok, back")
+    said = until("Semaphore: slow (look at this), 2.16.51, back, 2 time-outs in 5 min")
     assert "a log line with colour" in until("with colour")
     assert said.count("Matrix: ok") == 1
     write("state\nping\n")

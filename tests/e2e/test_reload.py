@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -81,10 +82,14 @@ def test_an_edit_that_takes_all_admins_away_waits_for_a_yes(admin_room: Room, an
 def test_undo_brings_the_version_before_back(admin_room: Room) -> None:
     before = admin_room.stage.bot.config.read_text("utf-8")
     set_key(admin_room, "bot", "command_prefix", "!ops")
-    admin_room.hear(r"bot\.command_prefix")
+    changed = admin_room.hear(r"bot\.command_prefix")
     assert "holds version" in admin_room.ask("!ops config undo").body
     assert admin_room.stage.bot.config.read_text("utf-8") == before
     assert "These people" in admin_room.ask("!cd admins").body
+    admin_room.hear(r"bot\.command_prefix", after=changed.event_id)
+    listed = admin_room.ask("!cd audit 9").body
+    assert re.search(rf"{admin_room.person.user_id} +config undone +config\.json: bot\.command_prefix", listed)
+    assert re.search(r"– +config changed +config\.json", listed)  # whoever may write the file
 
 
 def test_the_bot_starts_on_the_last_good_version_and_says_so(admin_room: Room) -> None:

@@ -83,7 +83,7 @@ def tools(journal: Journal, settings: Settings, semaphore: Semaphore, folder: Pa
         files=dict,
         unsafe=lambda: "",
         alarm=lambda title, said: None,
-        told=lambda outcome: None,
+        told=lambda outcome, by="", deed="": None,
         launcher=Launcher(journal, semaphore, time.time, lambda: None, pause=lambda seconds: None),
         journal=journal,
         rooms=lambda: (),

@@ -67,7 +67,7 @@ def _add(call: Call, name: str, command: str) -> Reply:
     command = given[0] if len(given) == 1 else command  # a command that was put into quotes as a whole
     outcome = call.tools.aliases.add(name, command)
     if outcome is not None:
-        call.tools.told(outcome)
+        call.tools.told(outcome, call.sender)
     stands = code(f"{call.prefix} {name}") + " stands for " + code(f"{call.prefix} {command.strip()}") + "."
     return Reply(text("➕ " if outcome else "It was there already: ") + stands)
 
@@ -75,7 +75,7 @@ def _add(call: Call, name: str, command: str) -> Reply:
 def _remove(call: Call, name: str, rest: str) -> Reply:
     if rest:
         raise UsageError(f"I did nothing: I remove one alias at a time. Usage: {call.prefix} aliases remove NAME")
-    call.tools.told(call.tools.aliases.remove(name))
+    call.tools.told(call.tools.aliases.remove(name), call.sender)
     return Reply(text("➖ The alias ") + code(name) + " is gone.")
 
 

@@ -9,6 +9,7 @@ from chatrixcd_threads.commands.declare import Answer, Arg, Reply, command
 from chatrixcd_threads.commands.notices import describe, diff_lines, moment
 from chatrixcd_threads.errors import ConfigError, NotFound, UsageError
 from chatrixcd_threads.journal import questions
+from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.settings.config import show
 from chatrixcd_threads.settings.document import read
@@ -69,7 +70,7 @@ def accept(call: Call, payload: Mapping[str, object]) -> Reply:
         raise NotFound(
             f"That edit of {name} does not wait any more: the file was saved again, or the bot was restarted."
         )
-    call.tools.told(outcome)
+    call.tools.told(outcome, call.sender)
     return Reply(text(f"✅ The change of {name} counts now."))
 
 
@@ -153,6 +154,6 @@ def _undo(call: Call, file: File) -> Reply:
     copy = file.undo()
     outcome = file.check_for_changes()
     if outcome is not None:
-        call.tools.told(outcome)
+        call.tools.told(outcome, call.sender, Deed.CONFIG_UNDONE)
     came = describe(outcome).title if outcome is not None else ""
     return Reply(lines(f"↩ {file.path.name} holds version {copy.number} of {moment(copy.since)} again.", came))

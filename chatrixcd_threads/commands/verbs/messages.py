@@ -79,7 +79,7 @@ def _packs(call: Call) -> Reply:
 
 
 def _use(call: Call, name: str) -> Reply:
-    call.tools.told(packs.use(name.casefold(), call.tools.messages))
+    call.tools.told(packs.use(name.casefold(), call.tools.messages), call.sender)
     how = text("The texts from before were kept. To bring them back: ") + code(f"{call.prefix} config undo messages")
     return Reply(lines(text("🎭 From now on I talk ") + bold(name.casefold()) + ".", how))
 

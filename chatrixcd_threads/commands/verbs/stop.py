@@ -9,7 +9,8 @@ from chatrixcd_threads.commands.declare import Arg, Opt, Reply, command
 from chatrixcd_threads.commands.show import status
 from chatrixcd_threads.commands.tasks import Found, find_running
 from chatrixcd_threads.errors import UserError
-from chatrixcd_threads.journal import launches
+from chatrixcd_threads.journal import audit, launches
+from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.semaphore.errors import TimedOut
 from chatrixcd_threads.semaphore.models import NOT_YET_RUN, Task
@@ -50,6 +51,15 @@ def stop(call: Call) -> Reply:
             thread=call.thread,
             person=call.sender,
             slot=call.slot,
+        )
+        audit.note(
+            tx,
+            Deed.STOPPED,
+            who=call.sender,
+            room_id=call.room_id,
+            subject=f"#{task.id} {name}",
+            detail="it was being stopped already" if again else f"project {found.project_id}",
+            now=call.tools.now(),
         )
     call.tools.follow_now()
     asked = text("🛑 It is being stopped already: ") if again else text("🛑 I asked Semaphore to stop ")

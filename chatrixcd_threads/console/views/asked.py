@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Final
+
 from chatrixcd_threads.console.board import Board, LaunchLine, QuestionLine
 from chatrixcd_threads.console.cells import many, shown, span
 from chatrixcd_threads.console.rows import Row, Rows
 from chatrixcd_threads.console.status import Grade, in_doubt, style, symbol
 from chatrixcd_threads.console.views.base import View, table
+
+_CANNOT: Final = {
+    "withdraw": "Only a question can be withdrawn.",
+    "started": "Only a launch in doubt can be resolved.",
+    "not started": "Only a launch in doubt can be resolved.",
+}
 
 
 class Asked(View):
@@ -23,7 +32,7 @@ class Asked(View):
         launches = sorted(board.launches, key=lambda each: not in_doubt(each.state))
         self._things = (*launches, *sorted(board.questions, key=lambda each: each.expires_at))
         keys = [
-            each.token if isinstance(each, LaunchLine) else (each.room_id, each.asker, each.summary)
+            each.token if isinstance(each, LaunchLine) else (each.id, each.room_id, each.asker, each.summary)
             for each in self._things
         ]
         if not keys:
@@ -33,11 +42,28 @@ class Asked(View):
 
     def act(self, command: str) -> bool:
         number = self.pane.selected
-        if command == "open" and number is not None and number < len(self._things):
-            thing, now = self._things[number], self._now
-            self.hands.tell("What to do", lambda: _explain(thing, now))
-            return True
-        return super().act(command)
+        thing = self._things[number] if number is not None and number < len(self._things) else None
+        now = self._now
+        match command, thing:
+            case "open", LaunchLine() | QuestionLine():
+                self.hands.tell("What to do", lambda: _explain(thing, now))
+            case "withdraw", QuestionLine():
+                self.hands.ask(
+                    f"Withdraw the question about {shown(thing.summary)}? Nobody can answer it any more, and its room is told.",
+                    lambda: self.hands.type(f"withdraw {thing.id}"),
+                )
+            case "started", LaunchLine() if in_doubt(thing.state):
+                self.hands.prompt(f"resolve {shown(thing.token)} started ")
+            case "not started", LaunchLine() if in_doubt(thing.state):
+                self.hands.ask(
+                    f"Was {shown(thing.name)} ({shown(thing.token)}) not started? Look in Semaphore first: {_where(thing)}.",
+                    lambda: self.hands.type(f"resolve {shown(thing.token)} not-started"),
+                )
+            case "withdraw" | "started" | "not started", _:
+                self.hands.notice(_CANNOT[command])
+            case _:
+                return super().act(command)
+        return True
 
     def heading(self, board: Board) -> str:
         return (
@@ -48,9 +74,11 @@ class Asked(View):
 def _row(thing: LaunchLine | QuestionLine, columns: int, now: float) -> Row:
     if isinstance(thing, LaunchLine):
         grade = Grade.BAD if in_doubt(thing.state) else Grade.BUSY
-        last = ("body", shown(thing.person), 0 if columns < 60 else 24)
         cells = [(style(grade), f"{symbol(grade)} {shown(thing.state)}", 11), ("body", shown(thing.name), 0)]
-        return table(columns, [*cells, last] if columns >= 60 else cells)
+        if columns < 60:
+            return table(columns, cells)
+        since = f"since {span(now - thing.since)}" if thing.since else ""
+        return table(columns, [*cells, ("body", since, 14), ("body", shown(thing.person), 24)])
     left = thing.expires_at - now
     grade = Grade.BUSY if left > 60 else Grade.WARN
     cells = [
@@ -68,14 +96,30 @@ def _explain(thing: LaunchLine | QuestionLine, now: float) -> list[str]:
             f"Asked by {shown(thing.asker)} in {shown(thing.room_id)}.",
             f"It ends in {span(thing.expires_at - now)}; until then it survives a restart.",
             "",
-            "It is answered in its room: with a reaction, a reply, or yes and no.",
+            "Only its asker answers it, in its room: with a reaction, a reply, or yes and no.",
+            "w withdraws it: then nothing is done, and its message says so.",
         ]
-    said = [f"{shown(thing.name)}, for {shown(thing.person)}: {shown(thing.state)}", f"Token: {shown(thing.token)}", ""]
+    said = [f"{shown(thing.name)}, for {shown(thing.person)}: {shown(thing.state)}", f"Token: {shown(thing.token)}"]
+    if thing.since:
+        said.append(f"Since {_moment(thing.since)}, {span(now - thing.since)} ago.")
+    said += [f"Asked for in {shown(thing.room_id)}."] if thing.room_id else []
+    said.append("")
     if not in_doubt(thing.state):
         return [*said, "It is being sent to Semaphore right now. Nothing is to be done."]
     return [
         *said,
+        *([shown(thing.looked), ""] if thing.looked else []),
         "The answer of Semaphore was lost, and the bot does not start anything twice by itself.",
-        "Look in Semaphore's list of tasks for the token: it stands in the task's message.",
-        "If it is there, the task was started. If it is not, run the command again.",
+        f"Look in Semaphore: {_where(thing)}.",
+        "It is there: s, then the number of its task. The bot checks it, follows it and tells the room.",
+        "It is not there: x. Then whoever needs it can run it again.",
     ]
+
+
+def _where(launch: LaunchLine) -> str:
+    project = f" of project {launch.project_id}" if launch.project_id else ""
+    return f"the tasks{project}, one whose message holds {shown(launch.token)}"
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -13,6 +13,7 @@ from chatrixcd_threads.console.status import Grade, Line, lines, style, symbol
 from chatrixcd_threads.console.views.base import View
 
 _WIDE: Final = 60
+MORE: Final = 2  # rows a line may have below its first
 
 
 class First(View):
@@ -27,14 +28,18 @@ class First(View):
     def draw(self, board: Board, columns: int, height: int) -> None:
         """Each part is one line; the selected one, and where there is room the others too, say all below."""
         self._lines = tuple(map(self._here, lines(board)))
-        blocks: list[list[Row]] = []
-        spare = height - len(self._lines)
         chosen = self.pane.chosen
-        for line in self._lines:  # problems stand first, so they get the room first
-            selected = isinstance(chosen, tuple) and chosen[0] == line.name
-            block = _rows(line, columns, 2 if selected else max(0, min(spare, 2)), can_unicode())
-            blocks.append(block)
-            spare -= len(block) - 1
+        name = chosen[0] if isinstance(chosen, tuple) else None
+        most = {line.name: MORE if line.name == name else 0 for line in self._lines}
+        spare = height - len(self._lines)
+        spare -= sum(len(_rows(line, columns, most[line.name], can_unicode())) - 1 for line in self._lines)
+        # A second row for each that needs one, before any gets a third: every question is answered. Problems go first.
+        for more in range(1, MORE + 1):
+            for line in self._lines:
+                wants = most[line.name] < more and len(_rows(line, columns, more, can_unicode())) > more
+                if wants and spare > 0:
+                    most[line.name], spare = more, spare - 1
+        blocks = [_rows(line, columns, most[line.name], can_unicode()) for line in self._lines]
         rows = [row for block in blocks for row in block]
         keys = [(line.name, n) for line, block in zip(self._lines, blocks, strict=True) for n in range(len(block))]
         self.pane.give(Rows.of(rows, keys))

@@ -35,8 +35,12 @@ class Rooms(View):
             case "accept":
                 self.hands.notice("This is no invite: the bot is in that room.")
             case "leave" if room is not None:
-                deed = "Refuse the invite to" if room.invited_by else "Leave"
-                self.hands.ask(f"{deed} {_named(room)}?", lambda: self.hands.type(f"rooms part {shown(room.room_id)}"))
+                deed, verb = ("Refuse the invite to", "refuse") if room.invited_by else ("Leave", "part")
+                self.hands.ask(
+                    f"{deed} {_named(room)}?", lambda: self.hands.type(f"rooms {verb} {shown(room.room_id)}")
+                )
+            case "open" if room is not None:
+                self.hands.tell("Room", lambda: _explain(room))
             case "join":
                 self.hands.prompt("rooms join ")
             case _:
@@ -45,7 +49,9 @@ class Rooms(View):
 
     def heading(self, board: Board) -> str:
         invites = sum(bool(each.invited_by) for each in board.rooms)
-        return f"{many(len(board.rooms) - invites, 'room')}, {many(invites, 'invite')}"
+        mute = sum(each.may_speak is False for each in board.rooms)
+        said = f"{many(len(board.rooms) - invites, 'room')}, {many(invites, 'invite')}"
+        return f"{said}, {mute} where it may not speak" if mute else said
 
     def _selected(self) -> RoomLine | None:
         number = self.pane.selected
@@ -56,8 +62,43 @@ def _named(room: RoomLine) -> str:
     return f"{shown(room.name)} ({shown(room.room_id)})" if room.name else shown(room.room_id)
 
 
+def trouble(room: RoomLine) -> str:
+    """Why the bot does not serve there as it should; empty when it does, or when that is not known."""
+    if room.invited_by:
+        return ""
+    if room.may_speak is False:
+        return "may not speak"
+    return "not in allowed_rooms" if not room.allowed else ""
+
+
+def _explain(room: RoomLine) -> list[str]:
+    said = [_named(room), ""]
+    if room.invited_by:
+        return [
+            *said,
+            f"{shown(room.invited_by)} has invited the bot. It follows invites of admins and of bot.invite_from by itself.",
+            "",
+            "y accepts the invite, x refuses it; a refused one is kept until the homeserver has heard it.",
+        ]
+    speaks: dict[bool | None, str] = {
+        True: "It may send messages there.",
+        False: "Its power level does not allow it to send messages there.",
+    }
+    said += [
+        "The room is encrypted." if room.encrypted else "The room is not encrypted.",
+        many(room.members, "member"),
+        speaks.get(room.may_speak, ""),
+        "Commands count there." if room.allowed else "It is not in bot.allowed_rooms: commands do nothing there.",
+        f"The settings use it as: {shown(room.bound)}" if room.bound else "",
+    ]
+    if room.unreadable:
+        said += [f"{many(room.unreadable, 'key')} to decrypt messages were missing there in the last day."]
+    return [*said[:2], *(each for each in said[2:] if each)]
+
+
 def _row(room: RoomLine, columns: int) -> Row:
-    grade, word = (Grade.WARN, "invite") if room.invited_by else (Grade.OK, "joined")
+    wrong = trouble(room)
+    grade, word = (Grade.WARN, "invite") if room.invited_by else (Grade.WARN if wrong else Grade.OK, "joined")
     locked = "encrypted" if room.encrypted else "open"
     cells = [
         (style(grade), f"{symbol(grade)} {word}", 8),
@@ -65,7 +106,11 @@ def _row(room: RoomLine, columns: int) -> Row:
     ]
     if columns >= 60:
         said = f"from {room.invited_by}" if room.invited_by else f"{locked}, {many(room.members, 'member')}"
-        cells += [("body", shown(said), 24), ("dim", shown(room.room_id), max(10, columns // 4))]
+        hints = [wrong, room.bound, f"{room.unreadable} unreadable" if room.unreadable else ""]
+        more = ", ".join(shown(each) for each in hints if each)
+        cells += [("body", shown(said), 22), ("warn" if wrong else "dim", more or shown(room.room_id), columns // 4)]
+        if columns >= 120:
+            cells.append(("dim", shown(room.room_id), columns // 5))
     else:
-        cells.append(("body" if room.encrypted else "dim", locked, 9))
+        cells.append(("warn" if wrong else "dim", "mute" if room.may_speak is False else locked, 9))
     return table(columns, cells)

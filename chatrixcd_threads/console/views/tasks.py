@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import urwid
 
+from chatrixcd_threads.console import pace
 from chatrixcd_threads.console.board import Board, TaskLine
-from chatrixcd_threads.console.cells import fit, many, shown, shown_line
+from chatrixcd_threads.console.cells import can_unicode, fit, many, shown, shown_line
 from chatrixcd_threads.console.pane import Pane
 from chatrixcd_threads.console.reader import Reader, looks_bad
 from chatrixcd_threads.console.rows import Row, Rows
@@ -15,6 +17,14 @@ from chatrixcd_threads.console.status import Grade, is_over, style, symbol, task
 from chatrixcd_threads.console.views.base import Hands, View, table
 
 _BOTH: Final = 14  # rows from which list and output stand together
+_ROOMY: Final = 110  # columns from which the times have a column of their own
+_ODD: Final = re.compile(r"\bwarn(?:ing|ings)?\b|\bdeprecat", re.IGNORECASE)
+_LEVELS: Final = ("all", "warnings and errors", "errors only")
+
+
+def looks_odd(line: str) -> bool:
+    """Whether a line of output warns of something, or is worse."""
+    return looks_bad(line) or _ODD.search(line) is not None
 
 
 class Tasks(View):
@@ -25,11 +35,13 @@ class Tasks(View):
 
     def __init__(self, hands: Hands) -> None:
         super().__init__(hands)
-        self.reader = Reader(lambda number, line: "bad" if looks_bad(line) else "body")
+        self.reader = Reader(lambda number, line: _look(line))
         self._rule = Pane(choosing=False)
         self._pile: urwid.Pile = urwid.Pile([("weight", 1, self.pane)])
         self._tasks: tuple[TaskLine, ...] = ()
         self._reading = False
+        self._level = 0
+        self._now = 0.0
         self._raw: tuple[str, ...] = ()
         self._of: tuple[int, int] | None = None
 
@@ -42,11 +54,14 @@ class Tasks(View):
         return self._pile
 
     def draw(self, board: Board, columns: int, height: int) -> None:
-        """Running tasks first, newest first; the output of the selected one below it."""
-        self._tasks = tuple(sorted(board.tasks, key=lambda each: (is_over(each), -each.task_id)))
+        """Running tasks first, newest first; the output of the selected one below it. A task that moves on stays in place."""
+        self._now = board.now
+        self._tasks = tuple(sorted(board.tasks, key=lambda each: (is_over(each), -each.task_id, each.project_id)))
         keys = [(each.project_id, each.task_id) for each in self._tasks]
         nobody = Row((("dim", "No task is followed. Start one with  :run"),))
-        rows = Rows(0, len(keys), lambda n: _row(self._tasks[n], columns), keys) if keys else Rows.of([nobody])
+        rows = (
+            Rows(0, len(keys), lambda n: _row(self._tasks[n], columns, board.now), keys) if keys else Rows.of([nobody])
+        )
         self.pane.give(rows)
         task = self._selected()
         self._reading = self._reading and task is not None
@@ -71,20 +86,31 @@ class Tasks(View):
             case "details" if task is not None:
                 self.hands.type(f"status {task.task_id}")
             case "errors only":
-                self.reader.filter(None if self.reader.filtering else lambda number, line: looks_bad(line))
+                self._from(0 if self._level == 2 else 2)
+            case "level":
+                self._from((self._level + 1) % len(_LEVELS))
             case _:
                 return self.reader.act(command) if self._reading else super().act(command)
         return True
 
     def heading(self, board: Board) -> str:
-        going = sum(not is_over(each) for each in board.tasks)
-        return f"{many(len(board.tasks), 'task')}, {going} not over"
+        going = [each for each in board.tasks if not is_over(each)]
+        asking = sum(each.status == "waiting_confirmation" for each in going)
+        late = sum(pace.is_late(each, board.now) for each in going)
+        said = [f"{many(len(board.tasks), 'task')}, {len(going)} not over"]
+        said += [f"{asking} to be confirmed"] if asking else []
+        said += [f"{late} late"] if late else []
+        return ", ".join(said)
 
     def search(self, needle: str) -> bool | None:
         return self.reader.search(needle) if self._reading else None
 
     def line(self) -> str:
         return self.reader.line() if self._reading else ""
+
+    def _from(self, level: int) -> None:
+        self._level = level
+        self.reader.filter((None, lambda number, line: looks_odd(line), lambda number, line: looks_bad(line))[level])
 
     def _selected(self) -> TaskLine | None:
         number = self.pane.selected
@@ -108,19 +134,31 @@ class Tasks(View):
         if raw is not self._raw or not raw:
             self._raw = raw
             self.reader.give(0, len(raw), lambda number: shown_line(raw[number]) if number < len(raw) else "")
-        said = f"── #{task.task_id} {shown(task.name)} · {many(len(raw), 'line')} · {self.reader.state()}"
-        if self.reader.filtering:
-            said += " · errors only"
+        line = "──" if can_unicode() else "--"
+        far, level = pace.full(task, self._now), _LEVELS[self._level] if self._level else ""
+        of_text = [self.reader.state(), level, many(len(raw), "line")]
+        parts = [f"{line} #{task.task_id} {shown(task.name)}", *((*of_text, far) if self._reading else (far, *of_text))]
+        said = (" · " if can_unicode() else ", ").join(part for part in parts if part)
         mark = "title" if self._reading else "dim"
         self._rule.give(Rows.of([Row(((mark, fit(said, columns)),))]))
 
 
-def _row(task: TaskLine, columns: int) -> Row:
-    grade = task_grade(task.status)
+def _look(line: str) -> str:
+    return "bad" if looks_bad(line) else "warn" if _ODD.search(line) else "body"
+
+
+def _row(task: TaskLine, columns: int, now: float) -> Row:
+    late = not is_over(task) and pace.is_late(task, now)
+    grade = Grade.WARN if late else task_grade(task.status)
     state = (style(grade), f"{symbol(grade)} {task_word(task.status)}", 10)
     number = ("title", f"#{task.task_id}", 6)
     name = ("body" if grade != Grade.OK else "dim", shown(task.name), 0)
+    far = "" if is_over(task) else pace.brief(task, now)
+    marked = style(grade) if late or task.status == "waiting_confirmation" else "body"
     if columns < 60:
-        return table(columns, [number, state, name])
+        return table(columns, [number, state, name, (marked, far, 11)] if far else [number, state, name])
     person = shown(task.person) + (f", stopped by {shown(task.stopper)}" if task.stopper else "")
-    return table(columns, [number, state, name, ("body", person, min(40, columns // 3))])
+    cells = [number, state, name, (marked, far, 15), ("body", person, min(40, columns // 4))]
+    if columns >= _ROOMY:
+        cells.insert(4, ("dim", "" if is_over(task) else pace.full(task, now), min(50, columns // 4)))
+    return table(columns, cells)

@@ -167,6 +167,7 @@ class Bench:
         self.woken = 0
         self.rooms = (RoomInfo(ROOM, "Ops <b>", True, 3), RoomInfo("!two:x", "Two", False, 2))
         self.asked_rooms: list[tuple[str, str]] = []
+        self.told: list[tuple[object, str, str]] = []
         self.room_outcome = RoomOutcome("!new:x")
         self.devices = Devices()
         self.wishes: list[VerifyWish] = []
@@ -201,7 +202,7 @@ class Bench:
             files=dict,
             unsafe=lambda: self.unsafe,
             alarm=lambda title, said: self.alarms.append((title, said)),
-            told=lambda outcome: None,
+            told=lambda outcome, by="", deed="": self.told.append((outcome, by, deed)),
             launcher=Launcher(self.journal, semaphore, lambda: self.now, self._look, pause=lambda seconds: None),
             journal=self.journal,
             rooms=lambda: self.rooms,

@@ -31,7 +31,12 @@ class Room:
 
     def tools(self) -> Tools:
         settings = Settings(bot=BotSettings(command_prefix="!cd"))
-        return cast(Tools, SimpleNamespace(settings=settings, aliases=self.manager, told=self.told.append))
+        return cast(
+            Tools,
+            SimpleNamespace(
+                settings=settings, aliases=self.manager, told=lambda outcome, by="", deed="": self.told.append(outcome)
+            ),
+        )
 
     def say(self, line: str) -> str:
         values = ALIASES.bind(words(line), "!cd")

@@ -23,7 +23,7 @@ class Waiting(Bench):
     """A bench whose messages.json was emptied, which waits for a yes."""
 
     def __init__(self, folder: Path) -> None:
-        self.told: list[Outcome] = []
+        self.outcomes: list[Outcome] = []
         self.path = folder / "messages.json"
         self.path.write_text('{"pet": ["good"]}')
         super().__init__(folder)
@@ -38,7 +38,9 @@ class Waiting(Bench):
 
     def tools(self) -> Tools:
         return dataclasses.replace(
-            super().tools(), files=lambda: {"messages": self.messages.hot}, told=self.told.append
+            super().tools(),
+            files=lambda: {"messages": self.messages.hot},
+            told=lambda outcome, by="", deed="": self.outcomes.append(outcome),
         )
 
     def open(self) -> int:
@@ -63,7 +65,7 @@ def test_accepted_by_a_command(held: Waiting, number: str) -> None:
     assert "counts now" in said
     assert held.messages.hot.held is None
     assert held.messages.hot.version.text == "{}"
-    assert isinstance(held.told[0], Changed)
+    assert isinstance(held.outcomes[0], Changed)
     assert held.open() == 0
     assert f"Done: the change of messages.json — {OPERATOR}" in held.asked_text()
 
@@ -72,7 +74,7 @@ def test_declined_by_a_command(held: Waiting) -> None:
     assert "does not count" in held.say("config decline messages")
     assert held.messages.hot.held is None
     assert held.messages.get_all_messages("pet") == ("good",)
-    assert held.told == []
+    assert held.outcomes == []
     assert held.open() == 0
     assert f"Not done: the change of messages.json — {PERSON}" in held.asked_text()
     assert "no such edit" in held.say("config accept messages")

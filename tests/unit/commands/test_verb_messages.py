@@ -32,7 +32,14 @@ class Room:
         self.told: list[Outcome] = []
 
     def tools(self) -> Tools:
-        return cast(Tools, SimpleNamespace(settings=Settings(), messages=self.manager, told=self.told.append))
+        return cast(
+            Tools,
+            SimpleNamespace(
+                settings=Settings(),
+                messages=self.manager,
+                told=lambda outcome, by="", deed="": self.told.append(outcome),
+            ),
+        )
 
     def say(self, line: str) -> Reply:
         values = MESSAGES.bind(words(line), "!cd")

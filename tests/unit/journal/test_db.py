@@ -195,7 +195,7 @@ def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
     journal = Journal(path)
     journal.read().execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     journal.close()
-    with pytest.raises(Fatal, match=rf"newer version of the bot \(schema {SCHEMA_VERSION + 1};"):
+    with pytest.raises(Fatal, match=rf"newer version of the bot \(schema {SCHEMA_VERSION + 1}\),"):
         Journal(path)
 
 

@@ -148,7 +148,9 @@ def test_followed_tasks_can_be_had_as_plain_lines(journal: Journal) -> None:
     assert launches.listed_lines(journal.read()) == [
         (1, 42, second.template_name, "waiting", "@a", "!r", "@b"),
         (1, 43, second.template_name, "running", "@a", "!r", None),
+        (1, 44, second.template_name, "waiting", "@a", "!r", None),
     ]
+    assert len(launches.listed_lines(journal.read(), ended=0)) == 2
 
 
 def test_who_stops_a_task_is_told_to_every_room_that_follows_it(journal: Journal) -> None:
