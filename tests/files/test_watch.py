@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
+from watchdog.observers.inotify import InotifyEmitter
 from watchdog.observers.polling import PollingObserver
 
 from chatrixcd_threads.errors import ConfigError
@@ -390,6 +391,43 @@ class TestEndings:
             begun = time.perf_counter()
             stage.alone.stop()
             assert time.perf_counter() - begun < 0.3 * 3
+
+    def test_an_event_that_meets_the_stop(
+        self, path: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """An emitter that has just decided to look once more when it is stopped: watchdog calls that an error."""
+        ending, caught, stopped = threading.Event(), threading.Event(), threading.Event()
+        going, gone = InotifyEmitter.should_keep_running, InotifyEmitter.on_thread_stop
+
+        def decide(emitter: InotifyEmitter) -> bool:
+            goes_on = going(emitter)
+            if goes_on and ending.is_set():
+                caught.set()
+                assert stopped.wait(LIMIT)
+            return goes_on
+
+        def stop(emitter: InotifyEmitter) -> None:
+            gone(emitter)
+            stopped.set()
+
+        looks: list[str] = []
+        look = InotifyEmitter.queue_events
+
+        def asked(emitter: InotifyEmitter, timeout: float) -> None:
+            if stopped.is_set():
+                looks.append(emitter.name)
+            look(emitter, timeout)
+
+        monkeypatch.setattr(InotifyEmitter, "should_keep_running", decide)
+        monkeypatch.setattr(InotifyEmitter, "on_thread_stop", stop)
+        monkeypatch.setattr(InotifyEmitter, "queue_events", asked)
+        stage = stages(path, pace=EVENTS_ONLY)
+        ending.set()
+        stage.save(1)
+        assert caught.wait(LIMIT)
+        stage.alone.stop()
+        assert looks == ["watch-emitter"]
+        assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
     def test_the_observer_dies(self, path: Path, stages: Stages) -> None:
         stage = stages(path)
