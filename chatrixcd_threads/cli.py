@@ -76,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = Config(options.config, overrides=overrides, keep=not options.show_config)
         if options.show_config:
             print(show(config.now, redact_ids=options.redact))
+            waiting = config.hot.waiting()
+            if waiting is not None:
+                print(f"{config.path} says something else, which waits for a yes: {waiting.reason}.", file=sys.stderr)
             return 0
         return _run(config, options)
     except (ConfigError, Fatal) as error:
