@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,8 @@ class Tools:
     """Stops the bot once what it owes has been sent."""
     follow_now: Callable[[], None]
     """Wakes the follower: there is a new task to look at."""
+    pause: Callable[[float], None] = time.sleep
+    """Waits in the worker thread, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from chatrixcd_threads.commands.call import Tools, command_of
+from chatrixcd_threads.commands.output import READS, settled_output
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.show import duration, status
 from chatrixcd_threads.events import TaskSeen
@@ -15,7 +16,7 @@ from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.follower import GONE
-from chatrixcd_threads.semaphore.models import Line, Task
+from chatrixcd_threads.semaphore.models import Task
 from chatrixcd_threads.text.ansi import plain_line
 from chatrixcd_threads.text.markup import Text, bold, code, lines, person, pre, text
 
@@ -23,8 +24,6 @@ log = logging.getLogger("chatrixcd.reports")
 
 LAST_LINES = 12
 WIDEST = 300
-READS = 6
-BETWEEN_READS = 1.0  # seconds; 2.16 writes the last records up to this long after the end (API.md 11)
 
 HOSTS_GO_ON = "What it had already started on its hosts may go on."
 MAY_BE_CUT = "The end of the output may be missing: Semaphore loses the last lines of scripts at times."
@@ -103,7 +102,7 @@ class Reporter:
                 head, whose, "Somebody stopped it in Semaphore." if task.status == "stopped" else odd_end(task)
             )
         try:
-            records, settled = self._output(follow, tools)
+            records, settled = settled_output(tools.semaphore, follow.project_id, follow.task_id, READS, self._pause)
         except SemaphoreError as error:  # the task itself could be read: how it ended is worth more than its last lines
             return lines(head, whose, f"I could not read its output: {error.sentence}")
         last = [row for record in records for row in map(plain_line, record.output.split("\n")) if row.strip()][
@@ -133,17 +132,6 @@ class Reporter:
         if not settled:
             doubts.append(STILL_ARRIVING.format(logs=f"{tools.settings.bot.command_prefix} logs {follow.task_id}"))
         return doubts
-
-    def _output(self, follow: Follow, tools: Tools) -> tuple[list[Line], bool]:
-        """The output once it has stopped growing (True), or what there is after some reads (False)."""
-        records = tools.semaphore.output(follow.project_id, follow.task_id)
-        for _ in range(READS):
-            self._pause(BETWEEN_READS)
-            again = tools.semaphore.output(follow.project_id, follow.task_id)
-            if len(again) == len(records):
-                return again, True
-            records = again
-        return records, False
 
 
 def named(follow: Follow) -> Text:

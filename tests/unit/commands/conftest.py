@@ -138,6 +138,7 @@ class Bench:
         self.left = 0
         self.looked = 0
         self.woken = 0
+        self.pauses: list[float] = []
         self.rooms = (RoomInfo(ROOM, "Ops <b>", True, 3), RoomInfo("!two:x", "Two", False, 2))
         self.asked_rooms: list[tuple[str, str]] = []
         self.room_outcome = RoomOutcome("!new:x")
@@ -180,6 +181,7 @@ class Bench:
             now=lambda: self.now,
             leave=self._leave,
             follow_now=self._look,
+            pause=self.pauses.append,
         )
 
     def _leave(self) -> None:
