@@ -98,6 +98,18 @@ CREATE INDEX follows_open ON follows (id) WHERE done = 0;
 CREATE TABLE invites (room_id TEXT PRIMARY KEY, inviter TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'open');
 """
 
+# Additive: made in a journal of any version that lacks it.
+OPENED = """
+CREATE TABLE IF NOT EXISTS opened (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    room_id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    UNIQUE (room_id, session_id, number)
+)
+"""
+
 
 class Journal:
     """One SQLite file. Each thread has its own connection; `write` transactions take turns in one lock.
@@ -164,6 +176,7 @@ class Journal:
                 # Part of every transaction id: a new journal must not repeat the ids of one that was moved away.
                 set_meta(tx, "journal", secrets.token_hex(4))
                 tx.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            tx.execute(OPENED)
 
 
 def get_meta(connection: sqlite3.Connection, key: str) -> str | None:

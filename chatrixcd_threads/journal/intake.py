@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chatrixcd_threads.events import Incoming, Kind
-from chatrixcd_threads.journal import inbox, outbox, questions
+from chatrixcd_threads.journal import inbox, opened, outbox, questions
 from chatrixcd_threads.journal.db import get_meta, set_meta
+
+log = logging.getLogger("chatrixcd.inbound")
 
 
 def token_key(user_id: str, homeserver: str) -> str:
@@ -32,14 +35,26 @@ class Chatter:
     sender: str
 
 
-Heard = Incoming | Echo | Chatter
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What came encrypted: the number of the message in its sender's session goes with it."""
+
+    item: Incoming
+    session_id: str
+    number: int
+
+
+Heard = Incoming | Echo | Chatter | Opened
 
 
 def commit(tx: sqlite3.Connection, heard: Sequence[Heard], key: str, token: str) -> list[Incoming]:
     """Stores what concerns the bot, and the token under its key with it. Returns the new events, for the inbox queue."""
     journal = get_meta(tx, "journal") or ""
     fresh: list[Incoming] = []
-    for item in heard:
+    for each in heard:
+        item = _unless_repeated(tx, each) if isinstance(each, Opened) else each
+        if item is None:
+            continue
         if isinstance(item, Echo):
             outbox.echoed(tx, item.event_id, outbox.row_of_txn(journal, item.txn) if item.txn else None)
         elif isinstance(item, Chatter):
@@ -52,6 +67,14 @@ def commit(tx: sqlite3.Connection, heard: Sequence[Heard], key: str, token: str)
             questions.chattered(tx, item.room_id, item.sender)
     set_meta(tx, key, token)
     return fresh
+
+
+def _unless_repeated(tx: sqlite3.Connection, sealed: Opened) -> Incoming | None:
+    item = sealed.item
+    if opened.first(tx, item.room_id, sealed.session_id, sealed.number, item.event_id):
+        return item
+    log.warning("%s of %s repeats a message that was there before; it is refused", item.event_id, item.sender)
+    return None
 
 
 def _concerns_us(tx: sqlite3.Connection, item: Incoming) -> bool:

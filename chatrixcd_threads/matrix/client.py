@@ -105,6 +105,7 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
             if decrypted is None:
                 return None
             kind, payload = str(decrypted.source.get("type")), decrypted.source
+            decrypted.message_number = self._number(event)
         except Exception as error:  # noqa: BLE001 - see _guarded; here the event must be remembered as junk
             log.warning("the payload of %s is junk (%s)", event.event_id, type(error).__name__)
             self.refused.add(event.event_id)
@@ -114,6 +115,11 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
             self.refused.add(event.event_id)
             return None
         return decrypted
+
+    def _number(self, event: Any) -> int:
+        """Which message of its session this is; nio keeps that to itself, so what could be decrypted is decrypted again."""
+        session = self.olm.inbound_group_store.get(event.room_id, event.sender_key, event.session_id)
+        return int(session.decrypt(event.ciphertext)[1])
 
     async def ask(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """A request that nio does not know: the status and the object that came back."""

@@ -60,7 +60,7 @@ class Rig:
         """Starts the bot; returns when it has a session, or fails at once when it ended."""
         self.bot.start()
         since = time.monotonic()
-        self.bot.wait_log(".", timeout=15)
+        self.bot.wait_log(".", timeout=30)
         eventually(lambda: not self.bot.alive or self.proxy.seen("GET .*/sync", since), "a sync")
         assert self.bot.alive, self.bot.log()
 
