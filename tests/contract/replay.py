@@ -20,6 +20,7 @@ from .recorded import Line, Recording
 PASSWORD = "PASSWORD"
 WAIT = 8.0
 SOFT_WAIT = 1.5
+ENDED_WAIT = 0.3
 HUNG = 0.4
 STEP = 0.01
 ROLES = ("admin", "runner", "guest", "manager", "outsider")
@@ -446,8 +447,10 @@ class Replay:
         return _PLAY if text.startswith(_PLAY) else ""
 
     async def _updates(self, task: int, count: int) -> None:
-        """Wait until the task has had so many updates, or has ended."""
-        await self._until(lambda: len(self.watch.updates[task]) >= count, SOFT_WAIT)
+        """Wait until the task has had so many updates; one that has ended gets no more but by an order."""
+        updates = self.watch.updates[task]
+        await self._until(lambda: len(updates) >= count or self._over(task), SOFT_WAIT)
+        await self._until(lambda: len(updates) >= count, ENDED_WAIT)
 
     async def _logged(self, task: int, text: str) -> None:
         """Wait until the task has printed a line that begins like that."""
