@@ -145,7 +145,7 @@ def test_the_pause_that_the_server_asks_for_holds_for_all_rooms(post: Post) -> N
     assert len(post.house.taken) == 2
 
 
-@pytest.mark.parametrize(("told", "least", "most"), [(0, 0.1, 1.0), (-20, 0.1, 1.0), (None, 5.0, 6.0)])
+@pytest.mark.parametrize(("told", "least", "most"), [(0, 0.05, 1.0), (-20, 0.05, 1.0), (None, 4.9, 6.0)])
 def test_a_pause_of_nothing_is_short_and_one_that_was_not_told_is_long(
     post: Post, told: int | None, least: float, most: float
 ) -> None:
