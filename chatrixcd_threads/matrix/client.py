@@ -242,13 +242,18 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         self._unshared.discard(room_id)
         try:
             shared = await super().share_group_session(room_id, ignore_unverified_devices)
-        except BaseException:
+        except BaseException as error:
             waiting = self.sharing_session.pop(room_id, None)
             if waiting is not None:
                 waiting.set()
+            if isinstance(error, KeyError) and room_id not in self.olm.outbound_group_sessions:
+                # nio takes a key away when it has just been shared and somebody leaves, and then looks for it.
+                raise Retry(f"the members of {room_id} changed while its key was shared") from error
             raise
         if room_id in self._unshared:
-            self.olm.outbound_group_sessions[room_id].shared = False  # the next try goes to those who are left
+            session = self.olm.outbound_group_sessions.get(room_id)
+            if session is not None:
+                session.shared = False  # the next try goes to those who are left
             raise Retry(f"the key of {room_id} did not reach every device")
         return shared
 
