@@ -144,7 +144,7 @@ class App:
         self._on_signals()
         self._note(Deed.BOT_STARTED)
         self._greet(self._config.now.bot.startup_message)
-        self._tell_of_broken_files()
+        self._tell_of_unused_files()
         self._supervisor.start()
         while not self._leave.is_set():
             self._supervisor.changed.wait(TICK_SECONDS)
@@ -276,11 +276,14 @@ class App:
         except queue.Full:
             log.error("the admins could not be told: %s %s", notice.title, " | ".join(notice.lines))
 
-    def _tell_of_broken_files(self) -> None:
-        """A start on a kept version or on defaults is said like a bad edit."""
+    def _tell_of_unused_files(self) -> None:
+        """A start on a kept version or on defaults is said like a bad or a dangerous edit."""
         for file in self._tools().files().values():
+            waiting = file.waiting
             if file.error is not None:
                 self._told(Refused(file.path, file.error.sentence, file.version.since))
+            elif waiting is not None:
+                self._told(waiting)
 
     def _parts(self, inbox: queue.Queue[InboxItem], surface: Surface) -> Parts:
         return Parts(

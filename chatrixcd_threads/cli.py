@@ -97,6 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = Config(options.config, overrides=overrides, keep=not options.show_config)
         if options.show_config:
             print(show(config.now, redact_ids=options.redact))
+            waiting = config.hot.waiting
+            if waiting is not None:
+                print(f"{config.path} says something else, which waits for a yes: {waiting.reason}.", file=sys.stderr)
             return 0
         _complain(config)
         return _run_daemon(config, options) if options.daemon else _run(config, options, config.now.bot.log_file)
@@ -178,7 +181,8 @@ def _run(config: Config, options: argparse.Namespace, log_file: str, report: Rep
     if shown == "screen":
         rescue.save_terminal()
         rescue.take_stderr(log_file or None)
-    start_logging(screen, log_file, redactor, options.verbose)
+    file = start_logging(screen, log_file, redactor, options.verbose)
+    config.hot.callbacks.append(file.follow)
     if screen is not lines:
         lines.setFormatter(RedactingFormatter(redactor))
         logging.getLogger().addHandler(lines)
@@ -256,23 +260,52 @@ def log_only_what_is_shown() -> None:
     logging.logMultiprocessing = logging.logProcesses = False
 
 
-def start_logging(screen: logging.Handler, log_file: str, redactor: Redactor, verbosity: int) -> None:
-    """To the screen (terminal or console) and to the log file, both through the gate for secrets. SIGUSR1 writes all stacks to stderr."""
-    handlers = [screen]
-    if log_file:
+class LogFile:
+    """One thread at a time: the main thread, then whoever reads the settings. The log's file, which follows bot.log_file."""
+
+    def __init__(self, formatter: logging.Formatter) -> None:
+        self._formatter = formatter
+        self._handler: logging.FileHandler | None = None
+
+    def use(self, path: str) -> None:
+        """Writes there from now on; nowhere when `path` is empty. Raises ConfigError, and then nothing has changed."""
+        fresh = self._opened(path) if path.strip() else None
+        old, self._handler = self._handler, fresh
+        if fresh is not None:
+            logging.getLogger().addHandler(fresh)
+        if old is not None:
+            logging.getLogger().removeHandler(old)
+            old.close()
+
+    def follow(self, old: Settings, new: Settings) -> None:
+        """The settings have changed."""
+        if new.bot.log_file == old.bot.log_file:
+            return
         try:
-            Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(f"{log_file} cannot be used as bot.log_file: {error}") from error
-        handlers.append(
-            logging.handlers.RotatingFileHandler(
-                log_file, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8", delay=True
+            self.use(new.bot.log_file)
+        except ConfigError as error:
+            logging.getLogger("chatrixcd").error("%s; the log goes where it went before", error)
+
+    def _opened(self, path: str) -> logging.FileHandler:
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            handler = logging.handlers.RotatingFileHandler(
+                path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8"
             )
-        )
-    for handler in handlers:
-        handler.setFormatter(RedactingFormatter(redactor))
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be used as bot.log_file: {error}") from error
+        handler.setFormatter(self._formatter)
+        return handler
+
+
+def start_logging(screen: logging.Handler, log_file: str, redactor: Redactor, verbosity: int) -> LogFile:
+    """To the screen (terminal or console) and to the log file, both through the gate for secrets. SIGUSR1 writes all stacks to stderr."""
+    formatter = RedactingFormatter(redactor)
+    screen.setFormatter(formatter)
     log_only_what_is_shown()
-    logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[screen], force=True)
+    file = LogFile(formatter)
+    file.use(log_file)
     logging.getLogger("chatrixcd").setLevel(logging.DEBUG if verbosity else logging.INFO)
     if verbosity > 1:
         logging.getLogger().setLevel(logging.DEBUG)
@@ -281,3 +314,4 @@ def start_logging(screen: logging.Handler, log_file: str, redactor: Redactor, ve
     # nio writes payloads of events it cannot parse into its warnings.
     logging.getLogger("nio").setLevel(logging.ERROR if verbosity < 2 else logging.DEBUG)
     faulthandler.register(signal.SIGUSR1, all_threads=True)
+    return file

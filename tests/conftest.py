@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 _PATIENCE = 2.0
 _POLL = 0.02
+_SHM = Path("/dev/shm")
+_ENOUGH = 2**30  # bytes; containers often have 64 MB of it
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,6 +82,19 @@ def _describe(process: psutil.Process) -> str:
 def leaks() -> Leaks:
     """Session fixtures that own threads or processes register them here."""
     return Leaks()
+
+
+@pytest.fixture(scope="session")
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in memory, where there is enough: for what Synapse and the people keep, who wait for the disk at each message.
+
+    The bot's own files stay on the disk.
+    """
+    if not (os.access(_SHM, os.W_OK) and shutil.disk_usage(_SHM).free > _ENOUGH):
+        yield tmp_path_factory.mktemp("memory")
+        return
+    with tempfile.TemporaryDirectory(prefix="chatrixcd-tests-", dir=_SHM) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -71,6 +72,8 @@ class Tools:
     """Devices and verifications, as of the last change."""
     verify: Callable[[VerifyWish], None] = lambda wish: None
     """Hands over what somebody wants of a verification; what came of it is seen in `devices`."""
+    pause: Callable[[float], None] = time.sleep
+    """Waits in the worker thread, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

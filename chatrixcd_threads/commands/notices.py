@@ -48,9 +48,11 @@ def describe(outcome: Outcome) -> FileNotice:
             )
         case Held():
             question = f"⚠ {name} was saved, but waits for a yes: {outcome.reason}."
-            return FileNotice(
-                name, question, tuple(diff_lines(outcome.diffs)), held=outcome.number, deed=Deed.CONFIG_HELD
-            )
+            told = diff_lines(outcome.diffs)
+            if outcome.started_with is not None:
+                question = f"⚠ {name}, as I found it at the start, waits for a yes: {outcome.reason}."
+                told.append(f"I have started with the version of {moment(outcome.started_with)}, the last in force.")
+            return FileNotice(name, question, tuple(told), held=outcome.number, deed=Deed.CONFIG_HELD)
         case Mended():
             return FileNotice(
                 name, f"✅ {name} is fine again.", (f"The version of {moment(outcome.since)} is still in force.",)

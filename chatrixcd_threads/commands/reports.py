@@ -13,6 +13,7 @@ import humanize
 
 from chatrixcd_threads.commands.call import Tools, command_of
 from chatrixcd_threads.commands.notices import ANY_ADMIN
+from chatrixcd_threads.commands.output import BETWEEN_READS, READS, settled_output
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.show import duration, status
 from chatrixcd_threads.commands.witness import evidence
@@ -23,7 +24,7 @@ from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.evidence import changed_hosts
 from chatrixcd_threads.semaphore.follower import GONE
-from chatrixcd_threads.semaphore.models import FINAL, Line, Task
+from chatrixcd_threads.semaphore.models import FINAL, Task
 from chatrixcd_threads.text.ansi import plain_line
 from chatrixcd_threads.text.markup import Text, bold, code, lines, person, pre, text
 
@@ -31,13 +32,11 @@ log = logging.getLogger("chatrixcd.reports")
 
 LAST_LINES = 12
 WIDEST = 300
-READS = 6
 MOST_NAMES = 10
 PLAN_LINE = re.compile(r"(Plan: \d+ to add|No changes\.)")
 WAITS = "waiting_confirmation"
 WAITS_SECONDS = 7 * 86_400.0  # Semaphore sets no limit
 PLAN_SECONDS = 1_800.0  # how long the result of a dry run may be run for real by a yes
-BETWEEN_READS = 1.0  # seconds; 2.16 writes the last records up to this long after the end (API.md 11)
 
 ODD_END = "ended"  # our word for a row that Semaphore left in another status for ever
 HOSTS_GO_ON = "What it had already started on its hosts may go on."
@@ -196,7 +195,7 @@ class Reporter:
             said = stopped if task.status == "stopped" else odd_end(task)
             return lines(head, whose, said, follow.evidence)
         try:
-            records, settled = self._output(follow, tools)
+            records, settled = settled_output(tools.semaphore, follow.project_id, follow.task_id, READS, self._pause)
         except SemaphoreError as error:  # the task itself could be read: how it ended is worth more than its last lines
             return lines(head, whose, f"I could not read its output: {error.sentence}")
         last = [row for record in records for row in map(plain_line, record.output.split("\n")) if row.strip()][
@@ -216,7 +215,8 @@ class Reporter:
         if not follow.expected:
             return Text()
         try:
-            return evidence(follow, self._output(follow, tools)[0])
+            records, _ = settled_output(tools.semaphore, follow.project_id, follow.task_id, READS, self._pause)
+            return evidence(follow, records)
         except SemaphoreError as error:
             return text(f"Not confirmed by the log, which I could not read: {error.sentence}")
 
@@ -249,17 +249,6 @@ class Reporter:
         if not settled:
             doubts.append(STILL_ARRIVING.format(logs=f"{tools.settings.bot.command_prefix} logs {follow.task_id}"))
         return doubts
-
-    def _output(self, follow: Follow, tools: Tools) -> tuple[list[Line], bool]:
-        """The output once it has stopped growing (True), or what there is after some reads (False)."""
-        records = tools.semaphore.output(follow.project_id, follow.task_id)
-        for _ in range(READS):
-            self._pause(BETWEEN_READS)
-            again = tools.semaphore.output(follow.project_id, follow.task_id)
-            if len(again) == len(records):
-                return again, True
-            records = again
-        return records, False
 
 
 def named(follow: Follow) -> Text:

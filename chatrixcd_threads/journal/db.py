@@ -120,7 +120,14 @@ ALTER TABLE launches ADD COLUMN looked TEXT NOT NULL DEFAULT '';
 CREATE INDEX inbox_unreadable ON inbox (at) WHERE kind = 'unreadable';
 """,
     3: """
-CREATE TABLE IF NOT EXISTS placeholder (x)
+CREATE TABLE opened (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    room_id TEXT NOT NULL,
+    session_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    UNIQUE (room_id, session_id, number)
+);
 """,
     4: """
 ALTER TABLE questions ADD COLUMN wants TEXT NOT NULL DEFAULT 'yes';

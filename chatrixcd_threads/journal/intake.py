@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from chatrixcd_threads.events import Incoming, Kind
-from chatrixcd_threads.journal import inbox, outbox, questions
+from chatrixcd_threads.journal import inbox, opened, outbox, questions
 from chatrixcd_threads.journal.db import get_meta, set_meta
+
+log = logging.getLogger("chatrixcd.inbound")
 
 
 def token_key(user_id: str, homeserver: str) -> str:
@@ -44,14 +47,26 @@ class Said:
     verdict: Incoming | None
 
 
-Heard = Incoming | Echo | Chatter | Said
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What came encrypted: the number of the message in its sender's session goes with it."""
+
+    item: Incoming | Said
+    session_id: str
+    number: int
+
+
+Heard = Incoming | Echo | Chatter | Said | Opened
 
 
 def commit(tx: sqlite3.Connection, heard: Sequence[Heard], key: str, token: str) -> list[Incoming]:
     """Stores what concerns the bot, and the token under its key with it. Returns the new events, for the inbox queue."""
     journal = get_meta(tx, "journal") or ""
     fresh: list[Incoming] = []
-    for item in heard:
+    for each in heard:
+        item = _unless_repeated(tx, each) if isinstance(each, Opened) else each
+        if item is None:
+            continue
         if isinstance(item, Said):
             item = _taken(tx, item)
         if isinstance(item, Echo):
@@ -69,6 +84,15 @@ def commit(tx: sqlite3.Connection, heard: Sequence[Heard], key: str, token: str)
 
 
 _ANSWERS: Final = frozenset({Kind.REACTION, Kind.ANSWER, Kind.SAID, Kind.WITHDRAWN, Kind.EDITED})
+
+
+def _unless_repeated(tx: sqlite3.Connection, sealed: Opened) -> Incoming | Said | None:
+    item = sealed.item
+    told = item.words if isinstance(item, Said) else item
+    if opened.first(tx, told.room_id, sealed.session_id, sealed.number, told.event_id):
+        return item
+    log.warning("%s of %s repeats a message that was there before; it is refused", told.event_id, told.sender)
+    return None
 
 
 def _taken(tx: sqlite3.Connection, said: Said) -> Incoming | Chatter:

@@ -106,6 +106,7 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
             if decrypted is None:
                 return None
             kind, payload = str(decrypted.source.get("type")), decrypted.source
+            decrypted.message_number = self._number(event)
         except Exception as error:  # noqa: BLE001 - see _guarded; here the event must be remembered as junk
             log.warning("the payload of %s is junk (%s)", event.event_id, type(error).__name__)
             self.refused.add(event.event_id)
@@ -115,6 +116,11 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
             self.refused.add(event.event_id)
             return None
         return decrypted
+
+    def _number(self, event: Any) -> int:
+        """Which message of its session this is; nio keeps that to itself, so what could be decrypted is decrypted again."""
+        session = self.olm.inbound_group_store.get(event.room_id, event.sender_key, event.session_id)
+        return int(session.decrypt(event.ciphertext)[1])
 
     async def ask(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """A request that nio does not know: the status and the object that came back."""
@@ -243,13 +249,18 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         self._unshared.discard(room_id)
         try:
             shared = await super().share_group_session(room_id, ignore_unverified_devices)
-        except BaseException:
+        except BaseException as error:
             waiting = self.sharing_session.pop(room_id, None)
             if waiting is not None:
                 waiting.set()
+            if isinstance(error, KeyError) and room_id not in self.olm.outbound_group_sessions:
+                # nio takes a key away when it has just been shared and somebody leaves, and then looks for it.
+                raise Retry(f"the members of {room_id} changed while its key was shared") from error
             raise
         if room_id in self._unshared:
-            self.olm.outbound_group_sessions[room_id].shared = False  # the next try goes to those who are left
+            session = self.olm.outbound_group_sessions.get(room_id)
+            if session is not None:
+                session.shared = False  # the next try goes to those who are left
             raise Retry(f"the key of {room_id} did not reach every device")
         return shared
 

@@ -13,7 +13,7 @@ from nio import MegolmEvent
 
 from chatrixcd_threads.commands.parse import command_line, verdict_of_reaction, verdict_of_word, without_quote
 from chatrixcd_threads.events import Incoming, Kind
-from chatrixcd_threads.journal.intake import Chatter, Echo, Heard, Said
+from chatrixcd_threads.journal.intake import Chatter, Echo, Heard, Opened, Said
 from chatrixcd_threads.matrix.client import GuardedClient
 
 log = logging.getLogger("chatrixcd.inbound")
@@ -33,8 +33,16 @@ async def heard(client: GuardedClient, room_id: str, events: Iterable[Any], pref
             log.warning("%s claims to be from %s, but its key is not; it is refused", told.event_id, told.sender)
             item = _as(told, Kind.FORGED) if told.kind is Kind.COMMAND else Chatter(room_id, told.sender)
         if item is not None:
-            result.append(item)
+            result.append(_with_number(item, event))
     return result
+
+
+def _with_number(item: Heard, event: Any) -> Heard:
+    """What is acted on and came encrypted counts once, whatever its event is called: nio forgets that at a restart."""
+    number, session_id = getattr(event, "message_number", None), getattr(event, "session_id", None)
+    if isinstance(item, Incoming | Said) and isinstance(number, int) and _storable(session_id):
+        return Opened(item, session_id, number)
+    return item
 
 
 def since_own_join(events: list[Any], user_id: str) -> list[Any]:

@@ -25,6 +25,8 @@ log = logging.getLogger("chatrixcd.outbound")
 AT_ONCE: Final = 8  # rooms in parallel
 AT_ONCE_LIMITED: Final = 1  # while the homeserver slows us down: more would only be refused
 LIMITED_FOR: Final = 60.0  # seconds after the last 429
+LEAST_WAIT_MS: Final = 100
+UNTOLD_WAIT_MS: Final = 5_000  # when a 429 names no time
 
 # Statuses of 4xx that a repeat may change; the others, with an error code of Matrix, are final.
 PASSING: Final = frozenset({401, 408, 425, 429})
@@ -140,7 +142,7 @@ class Sender:
     def _refused(self, sending: Sending, response: Any) -> None:
         code = response.status_code or ""
         if code == "M_LIMIT_EXCEEDED":
-            wait = (response.retry_after_ms or _header_ms(response) or 5_000) / 1000
+            wait = max(_told_ms(response), LEAST_WAIT_MS) / 1000
             self._not_before = self._clock() + wait
             self._limited_until = self._not_before + LIMITED_FOR
             self._pulse.slow_down(wait)
@@ -180,6 +182,9 @@ def _status(response: Any) -> int:
     return int(response.transport_response.status) if response.transport_response else 0
 
 
-def _header_ms(response: Any) -> int:
+def _told_ms(response: Any) -> int:
+    """How long the homeserver wants us to wait; Synapse says 0 when the time has come while it was refusing."""
+    if response.retry_after_ms is not None:
+        return int(response.retry_after_ms)
     value = response.transport_response.headers.get("Retry-After", "") if response.transport_response else ""
-    return int(value) * 1000 if value.isdigit() else 0
+    return int(value) * 1000 if value.isdigit() else UNTOLD_WAIT_MS

@@ -11,7 +11,7 @@ import aiohttp
 from nio import LocalProtocolError, SyncResponse
 
 from chatrixcd_threads.events import Incoming
-from chatrixcd_threads.journal import intake
+from chatrixcd_threads.journal import intake, opened
 from chatrixcd_threads.journal.db import Journal, get_meta
 from chatrixcd_threads.journal.intake import Heard
 from chatrixcd_threads.matrix import gaps, inbound
@@ -79,6 +79,8 @@ class Syncer:
                 heard += await self._room(room_id, info.timeline, since)
         with self._journal.write() as tx:
             fresh = intake.commit(tx, heard, self._token_key, response.next_batch)
+            if self._first:
+                opened.fold(tx)
         self._client.refused.clear()
         self._first = False
         return fresh, response

@@ -70,12 +70,16 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A good edit with a dangerous effect: it counts only after somebody has said yes."""
+    """A good edit with a dangerous effect: it counts only after somebody has said yes.
+
+    `started_with`: it stood in the file when the bot was started, which took the version of that moment instead.
+    """
 
     file: Path
     reason: str
     diffs: tuple[Diff, ...]
     number: int
+    started_with: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +148,19 @@ class HotFile(Generic[T]):
 
     @property
     def waiting(self) -> Held | None:
-        """The edit that waits for a yes, with its reason and what it would change."""
+        """The dangerous edit that waits for a yes, with its reason and what it would change; also right after `load`."""
         held = self._held
         if held is None:
             return None
         number, fresh = held
-        return Held(self.path, self._danger(fresh), self._diffs(self._version.value, fresh.value), number)
+        diffs = self._diffs(self._version.value, fresh.value)
+        return Held(self.path, self._danger(fresh), diffs, number, self._version.since)
 
     def load(self, *, must_exist: bool = False) -> None:
-        """The first reading. A bad file falls back to the last good version, which is told by `error`; without one it raises."""
+        """The first reading. A bad file falls back to the last good version, which is told by `error`; without one it raises.
+
+        So does a file whose change since the last version in force is dangerous, told by `waiting`.
+        """
         self._note(fingerprint(self.path))
         try:
             fresh = self._read()
@@ -162,8 +170,16 @@ class HotFile(Generic[T]):
             return
         except ConfigError as error:
             self.error = error
-            self._version = self._last_good(error)
+            last = self._last_good()
+            if last is None:
+                raise
+            self._version = last
             return
+        last = self._last_good()
+        if last is not None and last.text != fresh.text:
+            self._version = last
+            if self._hold(fresh) is not None:
+                return
         self._version = fresh
         for problem in self._keep(fresh):
             log.warning("%s: %s", self.path, problem)
@@ -287,20 +303,26 @@ class HotFile(Generic[T]):
         return self._kind.check(parse(text, str(self.path)))
 
     def _accept(self, fresh: Version[T], mended: bool) -> Outcome | None:
-        diffs = self._diffs(self._version.value, fresh.value)
-        danger = self._danger(fresh)
-        if danger and diffs:
-            if self._held is None or self._held[1].text != fresh.text:
-                self._holds += 1
-            self._held, self._asked = (self._holds, fresh), fresh.text
-            return Held(self.path, danger, diffs, self._holds)
+        held = self._hold(fresh)
+        if held is not None:
+            return held
         self._held = self._asked = None
         changed = self._swap(fresh)
-        return changed if diffs or changed.warnings or mended else None
+        return changed if changed.diffs or changed.warnings or mended else None
+
+    def _hold(self, fresh: Version[T]) -> Held | None:
+        """Lets a dangerous edit wait for a yes; None when it may count."""
+        reason, diffs = self._danger(fresh), self._diffs(self._version.value, fresh.value)
+        if not (reason and diffs):
+            return None
+        if self._held is None or self._held[1].text != fresh.text:
+            self._holds += 1
+        self._held, self._asked = (self._holds, fresh), fresh.text
+        return Held(self.path, reason, diffs, self._holds)
 
     def _danger(self, fresh: Version[T]) -> str:
-        """Why this version should not come into force by a slip; empty when it may."""
-        if self._version.text and not _has_content(fresh.text) and _has_content(self._version.text):
+        """Why it may not count without a yes; empty when it may."""
+        if _has_content(self._version.text) and not _has_content(fresh.text):
             return "it would empty a file that was not empty"
         return self._kind.danger(self._version.value, fresh.value)
 
@@ -331,7 +353,8 @@ class HotFile(Generic[T]):
             return ()
         return (f"this version could not be kept, so there is no way back to it: {self._unkept}",)
 
-    def _last_good(self, error: ConfigError) -> Version[T]:
+    def _last_good(self) -> Version[T] | None:
+        """The version that was in force last, or the newest before it that is still good."""
         for copy in self.kept.copies():
             try:
                 text = copy.text()
@@ -339,7 +362,7 @@ class HotFile(Generic[T]):
             except (OSError, UnicodeDecodeError, ConfigError):
                 continue
             return Version(value, text, copy.since, warnings)
-        raise error
+        return None
 
 
 def fingerprint(path: Path) -> Fingerprint | None:

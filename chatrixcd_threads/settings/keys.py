@@ -193,7 +193,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "bot.greeting_rooms": "Rooms that hear the messages at start and stop.",
     "bot.startup_message": "What is said at the start.",
     "bot.shutdown_message": "What is said at the stop.",
-    "bot.log_file": "Where the log goes. Left at this, a bot in the background logs to bot.log in its store.",
+    "bot.log_file": "The file that the log goes to; empty: none. Left at this, a bot in the background uses bot.log in its store.",
     "bot.mouse_enabled": "Whether the console takes the mouse.",
     "bot.color_enabled": "Whether the console has colours.",
     "bot.color_theme": "The colours of the console.",
@@ -219,7 +219,7 @@ SECRETS = frozenset({"matrix.password", "matrix.access_token", "semaphore.api_to
 UNSHOWN = SECRETS | {"matrix.homeserver", "semaphore.url", "matrix.oidc_redirect_url"}
 
 # Where ChatrixCD took an empty text for "nothing given": the default is used, and said.
-EMPTY_IS_DEFAULT = frozenset({"matrix.device_id", "matrix.device_name", "matrix.store_path", "bot.log_file"})
+EMPTY_IS_DEFAULT = frozenset({"matrix.device_id", "matrix.device_name", "matrix.store_path"})
 
 _PLUGINS = "there are no plugins to load: following tasks and aliases are built in"
 _OIDC = "the homeserver knows its own identity provider"

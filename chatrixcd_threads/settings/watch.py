@@ -18,7 +18,7 @@ from typing import Protocol
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
+from watchdog.observers.api import BaseObserver, EventEmitter
 from watchdog.observers.polling import PollingObserver
 
 from chatrixcd_threads.errors import ConfigError
@@ -202,6 +202,8 @@ class Watch(Service):
                     observer.schedule(handler, str(folder))
                 except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
                     log.debug("%s is not watched (%s); the sweep looks there", folder, error)
+            for emitter in observer.emitters:
+                emitter.name = "watch-emitter"
         except OSError:
             _end(observer)
             raise
@@ -230,6 +232,18 @@ class Watch(Service):
         observer, self._observer = self._observer, None
         if observer is not None:
             _end(observer)
+
+
+def _unless_ended(record: logging.LogRecord) -> bool:
+    """Drops what an emitter calls an error: to be asked for events between the order to stop and its last look.
+
+    Nothing is lost: its events are hints, and whoever ends an observer looks at the files anyway or leaves.
+    """
+    thread = threading.current_thread()
+    return not (isinstance(thread, EventEmitter) and thread.stopped_event.is_set())
+
+
+logging.getLogger("watchdog.observers.inotify").addFilter(_unless_ended)
 
 
 def _end(observer: BaseObserver) -> None:

@@ -20,6 +20,7 @@ from .recorded import Line, Recording
 PASSWORD = "PASSWORD"
 WAIT = 8.0
 SOFT_WAIT = 1.5
+ENDED_WAIT = 0.3
 HUNG = 0.4
 STEP = 0.01
 ROLES = ("admin", "runner", "guest", "manager", "outsider")
@@ -33,6 +34,8 @@ PREPARED: dict[str, list[dict[str, Any]]] = {
     "resources": [{"template_id": 2}],
     "lists": [HELLO, {"template_id": 2}, {"template_id": 16}, {"template_id": 7, "environment": '{"who":"ada"}'}],
 }
+_PLAY = "PLAY ["
+_EFFECTS = {"stop": ("stopping", "stopped"), "confirm": ("confirmed",), "reject": ("rejected",)}
 _TASK_ID = re.compile(r"(/tasks/)(\d+)(?=/|$|\?)")
 
 
@@ -118,6 +121,19 @@ class Replay:
             await self._final_states()
         return self.found
 
+    def _begun(self, line: Line) -> tuple[float, float]:
+        """When the recorded server came to this request, and the number of the frame that shows its effect.
+
+        An order that waited behind another change came after that one, not when it was sent.
+        """
+        task, effects = _TASK_ID.search(line.request["path"]), _EFFECTS.get(line.request["path"].rpartition("/")[2])
+        if task is None or effects is None:
+            return line.sent, line.n
+        updates = [one for one in self._frames if one.who == self._watcher and one.frame["task_id"] == int(task[2])]
+        updates = [one for one in updates if one.frame["type"] == "update"]
+        effect = next((n for n, one in enumerate(updates) if one.t > line.sent and one.frame["status"] in effects), 0)
+        return (max(line.sent, updates[effect - 1].t), updates[effect].n) if effect else (line.sent, line.n)
+
     def note(self, line: Line, what: str, text: str) -> None:
         """Note a difference."""
         self.found.append(Found(line.n, what, text))
@@ -130,7 +146,7 @@ class Replay:
             elif "for the schedule" in line.data["text"]:
                 await self._scheduled()
         elif line.kind == "http":
-            await self._sync(line.sent)
+            await self._sync(*self._begun(line))
             await self._http(line)
         elif line.event in ("open", "refused"):
             await self._handshake(line)
@@ -331,7 +347,7 @@ class Replay:
         body = line.response["body"]
         wanted = (body["status"], body.get("end") is not None)
         task = self.ids.get(recorded_id, recorded_id)
-        end = asyncio.get_running_loop().time() + WAIT
+        begun = asyncio.get_running_loop().time()
         ended = float("inf")
         while True:
             status, raw, headers = await self._send("GET", self._path(line), self._headers(line), None)
@@ -348,7 +364,9 @@ class Replay:
             moment = asyncio.get_running_loop().time()
             ended = min(ended, moment) if now[1] else float("inf")
             other = Found(line.n, what, f"state {wanted} was recorded, ours stays {now}")
-            if moment > end or moment > ended + SOFT_WAIT or (now[1] and self.expected(other)):
+            known = self.expected(other)
+            late = moment > begun + (SOFT_WAIT if known else WAIT)
+            if late or moment > ended + SOFT_WAIT or (now[1] and known):
                 self.found.append(other)
                 return
             await asyncio.sleep(STEP)
@@ -391,14 +409,16 @@ class Replay:
 
     async def _closed(self, line: Line) -> None:
         history = self.sockets.get(line.who)
-        if history is not None and not await self._until(lambda: history.closed, WAIT):
-            self.note(line, "websocket", f"{line.who}: an end was recorded, ours stays open")
+        open_still = Found(line.n, "websocket", f"{line.who}: an end was recorded, ours stays open")
+        patience = SOFT_WAIT if self.expected(open_still) else WAIT
+        if history is not None and not await self._until(lambda: history.closed, patience):
+            self.found.append(open_still)
 
-    async def _sync(self, moment: float) -> None:
+    async def _sync(self, moment: float, before: float = float("inf")) -> None:
         """Wait until our server has come as far as the recorded one had when this request went out."""
         due, self._frames = (
-            [line for line in self._frames if line.t <= moment],
-            [line for line in self._frames if line.t > moment],
+            [line for line in self._frames if line.t <= moment and line.n < before],
+            [line for line in self._frames if line.t > moment or line.n >= before],
         )
         if self.burst:
             return
@@ -414,19 +434,27 @@ class Replay:
                 count = len(self.recorded[frame["task_id"]])
                 await self._updates(task, count)
         logs_due = [line.frame for line in due if line.frame["type"] == "log"]
-        last = {frame["task_id"]: frame for frame in logs_due if "slack" not in frame["output"]}
-        for recorded_id, frame in last.items():
-            if recorded_id in self.ids and self._is_shell(recorded_id):
-                task, text = self.ids[recorded_id], masked(frame["output"])
-                await self._logged(task, text)
+        last = {frame["task_id"]: self._printed_by_ours(frame) for frame in logs_due if self._printed_by_ours(frame)}
+        for recorded_id, text in last.items():
+            if recorded_id in self.ids:
+                await self._logged(self.ids[recorded_id], text)
+
+    def _printed_by_ours(self, frame: Mapping[str, Any]) -> str:
+        """How a line begins that our server prints as well, so that its process is known to live; empty: it does not."""
+        text = str(frame["output"])
+        if self._is_shell(frame["task_id"]):
+            return "" if "slack" in text else masked(text)
+        return _PLAY if text.startswith(_PLAY) else ""
 
     async def _updates(self, task: int, count: int) -> None:
-        """Wait until the task has had so many updates, or has ended."""
-        await self._until(lambda: len(self.watch.updates[task]) >= count, SOFT_WAIT)
+        """Wait until the task has had so many updates; one that has ended gets no more but by an order."""
+        updates = self.watch.updates[task]
+        await self._until(lambda: len(updates) >= count or self._over(task), SOFT_WAIT)
+        await self._until(lambda: len(updates) >= count, ENDED_WAIT)
 
     async def _logged(self, task: int, text: str) -> None:
-        """Wait until the task has printed that line."""
-        await self._until(lambda: text in self.watch.logs[task], SOFT_WAIT)
+        """Wait until the task has printed a line that begins like that."""
+        await self._until(lambda: any(line.startswith(text) for line in self.watch.logs[task]), SOFT_WAIT)
 
     async def _until(self, true: Callable[[], bool], seconds: float) -> bool:
         end = asyncio.get_running_loop().time() + seconds

@@ -23,12 +23,14 @@ TICK = 0.1
 _QUIET = {"log_buffer": 0, "flush_rate": 0.0, "minute": 60 / SPEED, "poll": 3 / SPEED, "tick": TICK}
 # What a scenario needs to meet the states it was recorded in: the windows of a few milliseconds are made wider.
 _TIMING: dict[tuple[str, str], Mapping[str, Any]] = {
-    ("postgres", "stop-starting"): {"spawn_seconds": 0.3},
-    ("sqlite-2.16", "stop-starting"): {"spawn_seconds": 0.3},
-    ("sqlite-2.16", "stop-waiting"): {"starting_seconds": 0.2},
-    ("sqlite-2.16", "stop-waiting-force"): {"spawn_seconds": 0.2},
-    ("sqlite-2.16", "confirm-running"): {"starting_seconds": 0.1},
-    ("bolt", "queue-deadlock"): {"log_buffer": 3, "flush_rate": 1.0},
+    ("bolt", "stop-starting"): {"spawn_seconds": 0.0},  # the process was there, though it had not printed anything
+    ("postgres", "stop-starting"): {"spawn_seconds": 0.8},
+    ("sqlite-2.16", "stop-starting"): {"spawn_seconds": 0.8},
+    ("sqlite-2.16", "stop-waiting"): {"starting_seconds": 0.4},
+    ("sqlite-2.16", "stop-waiting-force"): {"spawn_seconds": 0.4},
+    ("sqlite-2.16", "confirm-running"): {"starting_seconds": 0.4},
+    ("sqlite-2.16", "errors"): {"starting_seconds": 1.0},  # the last of six tasks of one template still waits
+    ("bolt", "queue-deadlock"): {"log_buffer": 3, "flush_rate": 1.0},  # so slow a writer stores nothing
 }
 _TIMING_OF_ALL: dict[str, Mapping[str, Any]] = {
     "resources": {"minute": 0.5},
@@ -95,9 +97,6 @@ def _applies(stores: str, scenario: str, store: str, name: str) -> bool:
     return store in stores.split() and (re.fullmatch(scenario, name) is not None)
 
 
-RUNS = 4
-
-
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(("store", "name"), recorded.names(), ids=lambda part: str(part))
 def test_replay(store: str, name: str, git_repository: tuple[Path, str]) -> None:
@@ -112,14 +111,9 @@ def test_replay(store: str, name: str, git_repository: tuple[Path, str]) -> None
     def expected(one: Found) -> bool:
         return any(_covers(entry, one) for entry in entries)
 
-    # Some recordings hold a race of milliseconds (a stop that meets the start of the process) which a busy machine
-    # decides otherwise, as the real server did from run to run: it must come out as recorded in one of a few runs.
-    for _ in range(RUNS):
-        with Standin(_profile(store, name), _content(name, git)) as standin:
-            found = asyncio.run(Replay(recording, standin, {FIRST_COMMIT: first}, expected).run())
-        new = [str(one) for one in found if not expected(one)]
-        if not new:
-            break
+    with Standin(_profile(store, name), _content(name, git)) as standin:
+        found = asyncio.run(Replay(recording, standin, {FIRST_COMMIT: first}, expected).run())
+    new = [str(one) for one in found if not expected(one)]
     assert not new, "\n".join(new)
     idle = [e for e in entries if not e.sometimes and not any(_covers(e, one) for one in found)]
     assert not idle, f"no longer needed in known_differences.py: {idle}"

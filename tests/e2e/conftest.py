@@ -30,9 +30,9 @@ class AccountFactory(Protocol):
 
 
 @pytest.fixture(scope="session")
-def homeserver(leaks: Leaks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
+def homeserver(leaks: Leaks, memory: Path) -> Iterator[Homeserver]:
     """One per xdist worker, without rate limits. A test that stops it starts it again."""
-    with Homeserver(tmp_path_factory.mktemp("synapse")) as server:
+    with Homeserver(memory / "e2e-synapse") as server:
         leaks.allow_pids(lambda: [server.pid])
         yield server
 
@@ -288,15 +288,15 @@ class StageFactory(Protocol):
 
 
 @pytest.fixture(scope="session")
-def ann(homeserver: Homeserver, people: People, tmp_path_factory: pytest.TempPathFactory) -> Person:
+def ann(homeserver: Homeserver, people: People, memory: Path) -> Person:
     """The admin of most bots."""
-    return people.person(homeserver.url, homeserver.register("ann", "ann-password"), tmp_path_factory.mktemp("ann"))
+    return people.person(homeserver.url, homeserver.register("ann", "ann-password"), memory / "ann")
 
 
 @pytest.fixture(scope="session")
-def bob(homeserver: Homeserver, people: People, tmp_path_factory: pytest.TempPathFactory) -> Person:
+def bob(homeserver: Homeserver, people: People, memory: Path) -> Person:
     """A colleague without rights."""
-    return people.person(homeserver.url, homeserver.register("bob", "bob-password"), tmp_path_factory.mktemp("bob"))
+    return people.person(homeserver.url, homeserver.register("bob", "bob-password"), memory / "bob")
 
 
 def _stages(
@@ -333,7 +333,7 @@ def _stages(
         shown = "--plain" if operated else "-L"  # an operator types at the plain console
         arguments = (shown, "-c", "config.json", "-N")
         process = BotProcess(folder / "bot", config, arguments=arguments, listens=operated)
-        closing.callback(process.close)
+        closing.callback(process.close, grace=0)  # how it ends in order is test_leaving's matter
         stage = Stage(process, account, standin, admin, folder, config)
         leaks.allow_pids(lambda: [process.pid] if process.alive else [])
         _on_stage.append(stage)

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 COMMANDS = ("!cd ping", "!cd help run", "!cd projects", "!cd templates", "!cd admins")
-LIVES = 10
+LIVES = 6
 
 
 @pytest.mark.timeout(240)
-def test_two_hundred_commands_and_ten_crashes(make_stage: StageFactory) -> None:
+def test_a_hundred_commands_and_seven_crashes(make_stage: StageFactory) -> None:
     rng = random.Random(20260728)
     stage = make_stage()
     rooms = [stage.room(encrypted=number >= 3) for number in range(5)]
@@ -46,9 +46,9 @@ def test_two_hundred_commands_and_ten_crashes(make_stage: StageFactory) -> None:
         room.answer(event_id, timeout=60)
     for room in rooms:
         room.fence()
-    assert len(events) == 200
+    assert len(events) == 120
     counted = Counter(len(room.replies(event_id)) for room, event_id in events)
-    assert counted == {1: 200}
+    assert counted == {1: 120}
     assert all(room.person.unreadable(room.room_id) == [] for room in rooms)
 
 

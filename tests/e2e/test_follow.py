@@ -114,9 +114,9 @@ def test_long_output_comes_as_a_file(stage: Stage, encrypted: bool) -> None:
     room = stage.room(encrypted=encrypted)
     task, _ = room.start("demo wide")
     room.end_of(task)
-    wanted = whole_output(stage, task, "line 2000 of 2000")
-    asked = room.say(f"!cd logs {task}")
+    asked = room.say(f"!cd logs {task}")  # while the server is still storing the last lines
     answer = room.answer(asked)
+    wanted = whole_output(stage, task, "line 2000 of 2000")
     assert f"Output of task #{task}: ✅ success" in answer.body
     assert re.search(rf"The last 30 of \d+ lines; all of them are in task-{task}\.log\.", answer.body)
     assert "line 2000 of 2000: ünïcode <tag> & @room" in answer.body

@@ -28,8 +28,8 @@ logging.getLogger("nio").setLevel(logging.CRITICAL)  # the people's clients woul
 class Rig:
     """One bot with its proxy, and the people who talk to it. Made by the `rig` fixtures, ended by them."""
 
-    def __init__(self, homeserver: Homeserver, people: People, folder: Path) -> None:
-        self.homeserver, self.people, self.folder = homeserver, people, folder
+    def __init__(self, homeserver: Homeserver, people: People, folder: Path, memory: Path) -> None:
+        self.homeserver, self.people, self.folder, self.memory = homeserver, people, folder, memory
         self.account = self.register("bot")
         self.proxy = Proxy(homeserver.url)
         self.bot: BotProcess
@@ -60,13 +60,12 @@ class Rig:
         """Starts the bot; returns when it has a session, or fails at once when it ended."""
         self.bot.start()
         since = time.monotonic()
-        self.bot.wait_log(".", timeout=15)
         eventually(lambda: not self.bot.alive or self.proxy.seen("GET .*/sync", since), "a sync")
         assert self.bot.alive, self.bot.log()
 
     def close(self) -> None:
         if hasattr(self, "bot"):
-            self.bot.close()
+            self.bot.close(grace=0)
         for person in self._persons:
             person.close()
         self.proxy.__exit__()
@@ -85,7 +84,7 @@ class Rig:
     def person(self, name: str, account: Account | None = None) -> Person:
         """Somebody new, signed in; or a new device of somebody known."""
         one = account or self.register(name)
-        store = self.folder / f"person-{next(_numbers)}"
+        store = self.memory / f"person-{next(_numbers)}"
         person = self.people.person(self.homeserver.url, one, store)
         self._persons.append(person)
         return person
@@ -113,7 +112,7 @@ class Rig:
             self.boss.wait_member(room, one.user_id)
         return room
 
-    def answer(self, room: str, event_id: str, person: Person | None = None, timeout: float = 20.0) -> Heard:
+    def answer(self, room: str, event_id: str, person: Person | None = None, timeout: float = 30.0) -> Heard:
         """The bot's answer to a message."""
         return (person or self.boss).wait(
             lambda heard: heard.sender == self.account.user_id and heard.reply_to == event_id,
@@ -121,7 +120,7 @@ class Rig:
             timeout=timeout,
         )
 
-    def ask(self, room: str, text: str = "!cd admins", person: Person | None = None, timeout: float = 20.0) -> Heard:
+    def ask(self, room: str, text: str = "!cd admins", person: Person | None = None, timeout: float = 30.0) -> Heard:
         """Says it and waits for the answer."""
         person = person or self.boss
         return self.answer(room, person.send(room, text), person, timeout)
@@ -148,7 +147,7 @@ async def _call(rig: Rig, method: str, path: str, body: Any) -> Any:
         return await answer.json()
 
 
-def eventually(holds: Callable[[], Any], what: str, timeout: float = 15.0) -> Any:
+def eventually(holds: Callable[[], Any], what: str, timeout: float = 30.0) -> Any:
     """Polls a condition that no event announces."""
     deadline = time.monotonic() + timeout
     while True:
@@ -172,9 +171,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def homeserver(leaks: Leaks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Homeserver]:
+def homeserver(leaks: Leaks, memory: Path) -> Iterator[Homeserver]:
     """One per xdist worker, without rate limits. A test that stops it starts it again."""
-    with Homeserver(tmp_path_factory.mktemp("synapse")) as server:
+    with Homeserver(memory / "faults-synapse") as server:
         leaks.allow_pids(lambda: [server.pid])
         yield server
 
@@ -187,9 +186,9 @@ def people(leaks: Leaks) -> Iterator[People]:
 
 
 @pytest.fixture
-def rig(homeserver: Homeserver, people: People, tmp_path: Path) -> Iterator[Rig]:
+def rig(homeserver: Homeserver, people: People, tmp_path: Path, memory: Path) -> Iterator[Rig]:
     """A bot of its own, not started yet."""
-    made = Rig(homeserver, people, tmp_path)
+    made = Rig(homeserver, people, tmp_path, memory)
     try:
         made.open()
         yield made
@@ -199,10 +198,10 @@ def rig(homeserver: Homeserver, people: People, tmp_path: Path) -> Iterator[Rig]
 
 @pytest.fixture(scope="module")
 def shared(
-    homeserver: Homeserver, people: People, leaks: Leaks, tmp_path_factory: pytest.TempPathFactory
+    homeserver: Homeserver, people: People, leaks: Leaks, tmp_path_factory: pytest.TempPathFactory, memory: Path
 ) -> Iterator[Rig]:
     """One bot for the tests of a module that leave it alive. It runs."""
-    made = Rig(homeserver, people, tmp_path_factory.mktemp("shared"))
+    made = Rig(homeserver, people, tmp_path_factory.mktemp("shared"), memory)
     try:
         made.open()
         made.start()

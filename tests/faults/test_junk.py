@@ -25,12 +25,15 @@ JUNK: list[Any] = [None, 5, True, "", "junk", "é", [], {}, [1], {"a": []}, 2**4
 
 def to_device(sender: Person, rig: Rig, events: list[tuple[str, Any]]) -> None:
     async def send() -> None:
+        calls = []
         for kind, content in events:
             path = f"/_matrix/client/v3/sendToDevice/{quote(kind)}/{uuid.uuid4().hex}"
             body = {"messages": {rig.account.user_id: {DEVICE: content}}}
-            (await sender._call("PUT", path, body, 15)).raise_for_status()
+            calls.append(sender._call("PUT", path, body, 30))
+        for answer in await asyncio.gather(*calls):
+            answer.raise_for_status()
 
-    sender.run(send())
+    sender.run(send(), 60)
 
 
 def own_key(rig: Rig, kind: str = "curve25519") -> str:
@@ -155,7 +158,8 @@ def test_junk_in_payloads_ends_nothing(shared: Rig) -> None:
     payloads += [json.dumps(message | {"content": value}).encode() for value in JUNK]
     for field in ("msgtype", "body", "format", "formatted_body", "m.relates_to", "m.mentions", "m.new_content"):
         content: dict[str, Any] = message["content"]
-        for value in (*JUNK, "\ud800"):
+        few: list[Any] = [None, 5, "", [], {"a": []}, "\ud800"]  # test_parsers_of_nio_… has all of JUNK in each field
+        for value in few:
             if field != "body" or not isinstance(value, str):
                 value = {"rel_type": value, "event_id": value} if value == "\ud800" else value
             payloads.append(json.dumps(message | {"content": content | {field: value}}).encode())

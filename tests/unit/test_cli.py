@@ -16,6 +16,7 @@ import pytest
 
 from chatrixcd_threads import __version__, cli
 from chatrixcd_threads.settings.config import Config, missing_keys
+from chatrixcd_threads.settings.hot import Changed
 from chatrixcd_threads.text.redact import Redactor
 
 COMPLETE: dict[str, Any] = {
@@ -202,6 +203,35 @@ def test_a_log_file_that_cannot_be_written_is_told(
     config = COMPLETE | {"bot": {"log_file": str(tmp_path / "file" / "bot.log")}}
     assert cli.main(["-c", write(tmp_path, config)]) == cli.EXIT_CONFIG
     assert "bot.log_file" in capfd.readouterr().err
+
+
+def test_the_log_file_follows_the_settings(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def save(bot: Mapping[str, str]) -> Path:
+        (tmp_path / "config.json").write_text(json.dumps(COMPLETE | {"bot": bot}))
+        return tmp_path / "config.json"
+
+    def say(word: str) -> list[str]:
+        logging.getLogger("chatrixcd.test").warning(word)
+        return [path.name for path in sorted(tmp_path.glob("**/*.log")) if word in path.read_text()]
+
+    config = Config(save({"log_file": str(tmp_path / "one.log")}))
+    file = cli.start_logging(logging.StreamHandler(), config.now.bot.log_file, Redactor(tuple), 0)
+    config.hot.callbacks.append(file.follow)
+    assert say("first") == ["one.log"]
+    for log_file, word, there in (
+        (str(tmp_path / "new" / "two.log"), "second", ["two.log"]),
+        ("", "third", []),
+        (str(tmp_path / "one.log"), "fourth", ["one.log"]),
+        (str(tmp_path), "fifth", ["one.log"]),  # a folder: it goes on where it was
+        ("  ", "sixth", []),
+    ):
+        save({"log_file": log_file})
+        assert isinstance(config.check_for_changes(), Changed)
+        assert say(word) == there
+    assert f"{tmp_path} cannot be used as bot.log_file" in capfd.readouterr().err
+    save({})
+    assert isinstance(config.check_for_changes(), Changed)
+    assert say("seventh") == ["chatrixcd.log"]
 
 
 def test_a_store_that_cannot_be_used_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

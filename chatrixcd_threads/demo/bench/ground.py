@@ -174,7 +174,7 @@ class Visit:
         return echo
 
     def rooms(self, owner: Person, count: int, members: Iterable[str], *, encrypted: bool = False) -> list[str]:
-        """New rooms in which all of these have arrived."""
+        """New rooms in which all of these have arrived. From any thread."""
         invited = list(members)
         rooms = [owner.create_room(f"room {n}", encrypted=encrypted, invite=invited) for n in range(count)]
         for room_id in rooms:

@@ -73,10 +73,10 @@ class _Crowd:
     def __init__(self, visit: Visit) -> None:
         self.visit = visit
         self.bot: Bot = visit.bot()
-        self.people: list[tuple[Person, list[str]]] = []
-        for _ in range(PEOPLE):
-            person = visit.person()
-            self.people.append((person, visit.rooms(person, ROOMS_EACH, [self.bot.user_id])))
+        people = [visit.person() for _ in range(PEOPLE)]
+        with ThreadPoolExecutor(PEOPLE, thread_name_prefix="crowd") as pool:
+            rooms = pool.map(lambda person: visit.rooms(person, ROOMS_EACH, [self.bot.user_id]), people)
+            self.people: list[tuple[Person, list[str]]] = list(zip(people, rooms, strict=True))
         self.ninth = visit.person()
         self.elsewhere = visit.rooms(self.ninth, 1, [self.bot.user_id])[0]
 

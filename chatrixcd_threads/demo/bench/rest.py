@@ -14,7 +14,7 @@ import requests
 import chatrixcd_threads
 from chatrixcd_threads.demo.bench.echo import POST_KEY
 from chatrixcd_threads.demo.bench.figures import Figure, at_most, median, percentile
-from chatrixcd_threads.demo.bench.ground import Visit, ask, cpu_seconds, hear
+from chatrixcd_threads.demo.bench.ground import Visit, cpu_seconds, hear
 from chatrixcd_threads.demo.bench.latency import ECHO, HELP
 from chatrixcd_threads.demo.person import Person
 
@@ -48,9 +48,10 @@ def idle(visit: Visit) -> list[Figure]:
     visit.say(f"idle: {ASKS} commands each, then {IDLE_SECONDS:g} s of silence")
     person, bot, echo = visit.person(), visit.bot(), visit.echo()
     rooms = visit.rooms(person, 5, [bot.user_id, echo.user_id])
-    for number in range(ASKS):
-        ask(person, rooms[number % len(rooms)], HELP, bot.user_id)
-        ask(person, rooms[number % len(rooms)], ECHO, echo.user_id)
+    for word, who in ((HELP, bot.user_id), (ECHO, echo.user_id)):
+        asked = [(rooms[number % len(rooms)], word) for number in range(ASKS)]
+        for (room_id, _), event_id in zip(asked, person.send_many(asked), strict=True):
+            hear(person, room_id, event_id, who)
     time.sleep(SETTLE)
     mine, other = psutil.Process(bot.process.pid), psutil.Process(echo.pid)
     ours, theirs = _cpu(mine.pid, other.pid, IDLE_SECONDS)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chatrixcd_threads.demo.semaphore import lookalike_ansible, options
-from chatrixcd_threads.demo.semaphore.process import Command, Groups, Process, failure_text
+from chatrixcd_threads.demo.semaphore.process import Command, Groups, Process, Room, failure_text
 from chatrixcd_threads.demo.semaphore.profile import Profile
 from chatrixcd_threads.demo.semaphore.store import Row, Store
 
@@ -84,13 +84,14 @@ class JobRunner:
         workspace: Workspace,
         groups: Groups,
         log: Callable[[Live, bytes], None],
+        room: Room,
         set_status: Callable[[Live, str], None],
     ) -> None:
         self.store = store
         self.profile: Profile = store.profile
         self.workspace = workspace
         self.groups = groups
-        self._log = log
+        self._log, self._room = log, room
         self._set = set_status
         self._rng: random.Random = store.profile.rng()
 
@@ -124,7 +125,7 @@ class JobRunner:
         emit = _Emitter(lambda raw: self._log(live, raw), self._loses(live), self.profile.lose_seconds)
         command = Command(tuple(argv), folder, self._env(live) if env is None else env)
         try:
-            live.process = Process(command, self.groups, emit)
+            live.process = Process(command, self.groups, emit, self._room)
         except OSError as error:
             raise JobFailedError(str(error)) from error
         code = await live.process.wait()

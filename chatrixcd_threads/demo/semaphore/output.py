@@ -35,15 +35,26 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self._credit = self._profile.flush_rate * BURST_SECONDS
         self._credited = 0.0
+        self._frozen = False
 
     @property
-    def backlog(self) -> int:
-        """How many records are not stored yet."""
-        return len(self._pending)
+    def overfull(self) -> bool:
+        """Is the buffer of the records that are not stored yet full?"""
+        return 0 < self._profile.log_buffer <= len(self._pending)
+
+    async def room(self) -> None:
+        """Returns once the buffer takes another record: whoever prints waits for that."""
+        while self.overfull:
+            await asyncio.sleep(PAUSE)
+
+    def freeze(self) -> None:
+        """Store nothing more, until `forget`."""
+        self._frozen = True
 
     def forget(self) -> None:
         """The server died: what was not stored is lost."""
         self._pending.clear()
+        self._frozen = False
 
     def line(self, task: Row, audience: frozenset[int], raw: bytes) -> None:
         """One line of a task: to the websockets, then to the store."""
@@ -86,7 +97,7 @@ class Writer:
     async def _flush(self) -> None:
         loop = asyncio.get_running_loop()
         while self._pending:
-            while self._pending and self._pending[0][0] <= loop.time() and self._spend():
+            while self._pending and not self._frozen and self._pending[0][0] <= loop.time() and self._spend():
                 _, task_id, record = self._pending.popleft()
                 self._store.output[task_id].append(record)
             await asyncio.sleep(PAUSE)

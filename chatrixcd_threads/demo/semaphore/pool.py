@@ -53,7 +53,7 @@ class Pool:
         self.shaper = shaper
         self.groups = Groups()
         self.writer = Writer(store, hub.send, shaper.frame_stamp)
-        self.jobs = JobRunner(store, workspace, self.groups, self._line, self.set_status)
+        self.jobs = JobRunner(store, workspace, self.groups, self._line, self.writer.room, self.set_status)
         self.queue: list[Live] = []
         self.running: list[Live] = []
         self.hung = False
@@ -201,10 +201,10 @@ class Pool:
             self.store.output[task["id"]].append(Record(clock.now(), problem))
             raise PostFailedError(500)
 
-    @property
-    def overfull(self) -> bool:
-        """2.10: would queueing a task now stop the pool for ever?"""
-        return bool(self.profile.log_buffer) and self.writer.backlog >= self.profile.log_buffer
+    def hang(self) -> None:
+        """2.10, when a task is queued while the buffer is full: nothing starts, prints or ends any more."""
+        self.hung = True
+        self.writer.freeze()
 
     # --- the queue
 
@@ -278,7 +278,9 @@ class Pool:
         self.set_status(live, "running")
         try:
             await self.jobs.run(live)
+            await self.writer.room()
         except JobFailedError as error:
+            await self.writer.room()
             self._failed(live, error)
             return
         if live.killed and self.profile.kill_before_spawn:

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ QUIET_SECONDS = 0.03
 KILL_SECONDS = 5.0
 
 Emit = Callable[[bytes], None]
+Room = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,16 @@ class Groups:
         self._children.clear()
 
 
-class Process:
-    """A running child. `wait` returns the exit code once its last lines have been read."""
+async def _always() -> None:
+    """There is room for every line."""
 
-    def __init__(self, command: Command, groups: Groups, emit: Emit) -> None:
-        self._emit = emit
+
+class Process:
+    """A running child. `wait` returns the exit code once its last lines have been read; each waits for `room`."""
+
+    def __init__(self, command: Command, groups: Groups, emit: Emit, room: Room = _always) -> None:
+        self._emit, self._room = emit, room
+        self._held = 0
         self._groups = groups
         self._loop = asyncio.get_running_loop()
         self._pipes: list[asyncio.ReadTransport] = []
@@ -135,7 +141,7 @@ class Process:
         while True:
             before = self._activity
             _, pending = await asyncio.wait(readers, timeout=QUIET_SECONDS)
-            if not pending or self._activity == before:
+            if not pending or (self._activity == before and not self._held):
                 return
 
     async def _read(self, fd: int) -> None:
@@ -144,5 +150,8 @@ class Process:
         pipe, _ = await self._loop.connect_read_pipe(lambda: protocol, os.fdopen(fd, "rb", 0))
         self._pipes.append(pipe)
         while line := await stream.readline():
+            self._held += 1
+            await self._room()
+            self._held -= 1
             self._activity += 1
             self._emit(line.removesuffix(b"\n").removesuffix(b"\r"))

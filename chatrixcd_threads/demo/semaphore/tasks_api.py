@@ -138,14 +138,15 @@ class Tasks:
                 body[key] = _moment(body[key])
         row = {key: value for key, value in body.items() if key not in _IGNORED}
         row.setdefault("template_id", 0)
-        dying = self.pool.overfull
+        dying = self.pool.writer.overfull
         try:
             live = self.pool.add({**row, "project_id": context.pid}, context.user)
         except PostFailedError as error:
             return empty(error.status)
         if self.pool.hung:
             await asyncio.sleep(FOR_EVER)
-        self.pool.hung = dying
+        if dying:
+            self.pool.hang()
         shown = self.shaper.task({**live.task, "status": "waiting"}, posted=True)
         return reply(shown, 201)
 

@@ -165,6 +165,7 @@ class Bench:
         self.alarms: list[tuple[str, tuple[str, ...]]] = []
         self.looked = 0
         self.woken = 0
+        self.pauses: list[float] = []
         self.rooms = (RoomInfo(ROOM, "Ops <b>", True, 3), RoomInfo("!two:x", "Two", False, 2))
         self.asked_rooms: list[tuple[str, str]] = []
         self.told: list[tuple[object, str, str]] = []
@@ -216,6 +217,7 @@ class Bench:
             follow_now=self._look,
             devices=lambda: self.devices,
             verify=self.wishes.append,
+            pause=self.pauses.append,
         )
 
     def _leave(self) -> None:

@@ -157,6 +157,37 @@ def test_logs_show_the_end_and_attach_the_whole(bench: Bench) -> None:
     assert "it loses the lines of very short jobs" in bench.say("logs 7")
 
 
+def test_logs_right_after_the_end_wait_for_the_late_lines(bench: Bench) -> None:
+    bench.semaphore.runs(7)
+    bench.semaphore.ends(7, "success", seconds=-3.0)
+    bench.semaphore.says(7, ["one"], ["one", "two"], ["one", "two"], ["one", "two", "never"])
+    assert bench.say("logs 7").endswith("✅ success\none\ntwo")
+    assert bench.pauses == [1.0, 1.0]
+
+
+def test_logs_that_still_arrive_at_the_soft_limit_say_so(bench: Bench) -> None:
+    bench.semaphore.runs(7)
+    bench.semaphore.ends(7, "success", seconds=-3.0)
+    bench.semaphore.says(7, *([f"line {n}" for n in range(count)] for count in range(28, 40)))
+    answer = bench.say("logs 7")
+    assert "The last 30 of 32 lines; all of them are in task-7.log. It ended just now" in answer
+    assert sum(bench.pauses) < bench.settings.bot.soft_limit_seconds
+    bench.bot(soft_limit_seconds=0.5)
+    bench.semaphore.says(7, [], ["late"])
+    assert bench.say("logs 7").endswith(
+        "✅ success\nIt ended just now and its output was still arriving; ask again for the rest."
+    )
+
+
+def test_logs_of_an_older_end_or_a_running_task_wait_for_nothing(bench: Bench) -> None:
+    bench.semaphore.runs(7)
+    bench.semaphore.says(7, ["one"], ["one", "two"])
+    assert bench.say("logs 7").endswith("one")
+    bench.semaphore.ends(7, "success", seconds=-11.0)
+    assert bench.say("logs 7").endswith("one\ntwo")
+    assert bench.pauses == []
+
+
 def test_stop_reads_first_and_tells_what_it_did(bench: Bench) -> None:
     bench.semaphore.runs(7)
     assert "🛑 I asked Semaphore to stop Task #7 (Deploy), for @ann:x." in bench.say("stop 7")

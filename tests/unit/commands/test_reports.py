@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chatrixcd_threads.commands.reports import HOSTS_GO_ON, LAST_LINES, MAY_BE_CUT, READS
+from chatrixcd_threads.commands.output import READS
+from chatrixcd_threads.commands.reports import HOSTS_GO_ON, LAST_LINES, MAY_BE_CUT
 from chatrixcd_threads.events import TaskSeen
 from chatrixcd_threads.journal import launches
 from chatrixcd_threads.semaphore.errors import Forbidden, NotSemaphore, Unreachable

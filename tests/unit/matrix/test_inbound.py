@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nio import MegolmEvent
 
 from chatrixcd_threads.events import Incoming, Kind
-from chatrixcd_threads.journal.intake import Chatter, Echo, Heard, Said
+from chatrixcd_threads.journal.intake import Chatter, Echo, Heard, Opened, Said
 from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.inbound import LONGEST_COMMAND, heard, since_own_join
 
@@ -76,6 +76,17 @@ def one(event: Any, **more: Any) -> Heard | None:
 
 def test_a_command() -> None:
     assert one(said("!cd run 1 5\nplease")) == Incoming(0, "$e", ROOM, ANN, Kind.COMMAND, "run 1 5", at=5.0)
+
+
+def test_what_came_encrypted_and_is_acted_on_has_its_number_with_it() -> None:
+    def sealed(body: str) -> Event:
+        event = said(body, decrypted=True)
+        event.session_id, event.message_number = "session", 7  # type: ignore[attr-defined]
+        return event
+
+    assert one(sealed("!cd help")) == Opened(Incoming(0, "$e", ROOM, ANN, Kind.COMMAND, "help", at=5.0), "session", 7)
+    assert one(sealed("yes")) == Opened(Incoming(0, "$e", ROOM, ANN, Kind.ANSWER, "yes", at=5.0), "session", 7)
+    assert one(sealed("how are you?")) == Chatter(ROOM, ANN)
 
 
 def test_what_everybody_says_is_chatter_and_its_text_is_not_kept() -> None:

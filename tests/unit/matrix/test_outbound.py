@@ -145,6 +145,18 @@ def test_the_pause_that_the_server_asks_for_holds_for_all_rooms(post: Post) -> N
     assert len(post.house.taken) == 2
 
 
+@pytest.mark.parametrize(("told", "least", "most"), [(0, 0.05, 1.0), (-20, 0.05, 1.0), (None, 4.9, 6.0)])
+def test_a_pause_of_nothing_is_short_and_one_that_was_not_told_is_long(
+    post: Post, told: int | None, least: float, most: float
+) -> None:
+    begun = post.clock
+    post.house.answers = [("M_LIMIT_EXCEEDED", 429, told)]
+    post.put("s")
+    post.send()
+    assert least <= post.clock - begun <= most
+    assert len(post.house.taken) == 1
+
+
 def test_what_is_refused_for_good_is_given_up_and_the_rest_goes_on(post: Post) -> None:
     post.house.answers = [("M_FORBIDDEN", 403, None)]
     post.put("s")

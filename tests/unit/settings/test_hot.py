@@ -336,6 +336,52 @@ class TestHeld:
         assert isinstance(hot.check_for_changes(), Refused)
         assert hot.version is version
 
+    def started(self, path: Path, text: str, kind: Kind[Values] = KIND) -> HotFile[Values]:
+        path.write_text(text)
+        file = HotFile(path, kind, now=lambda: 5000.0)
+        file.load()
+        return file
+
+    @pytest.mark.parametrize("declined", [True, False])
+    def test_it_does_not_slip_in_by_a_restart(self, hot: HotFile[Values], path: Path, declined: bool) -> None:
+        number, version = self.held(hot), hot.version
+        if declined:
+            hot.decide(number, False)
+        restarted = self.started(path, self.BAD)
+        assert (restarted.now, restarted.version.text) == (version.value, version.text)
+        waiting = restarted.waiting
+        assert waiting is not None
+        assert waiting.reason == "nobody would be an admin"
+        assert waiting.started_with == int(version.since)
+        assert Diff("admin", "ada", None) in waiting.diffs
+        assert restarted.check_for_changes() is None  # asked already
+        assert restarted.decide(number, True) is None
+        assert isinstance(restarted.decide(waiting.number, True), Changed)
+        assert restarted.waiting is None
+        again = self.started(path, self.BAD)  # what was agreed to is the version that was in force last
+        assert (again.now, again.waiting) == (restarted.now, None)
+
+    def test_a_deliberate_edit_while_nobody_looked_counts(self, hot: HotFile[Values], path: Path) -> None:
+        restarted = self.started(path, "{admin: 'bob', b: '2'}")
+        assert (restarted.now, restarted.waiting) == ({"admin": "bob", "b": "2"}, None)
+        assert kept_texts(restarted)[0] == path.read_text()
+
+    def test_emptied_while_nobody_looked(self, path: Path, clock: Clock) -> None:
+        path.write_text("{a: '1'}")
+        HotFile(path, KIND, now=clock).load()
+        restarted = self.started(path, "{}")
+        waiting = restarted.waiting
+        assert waiting is not None
+        assert "empty" in waiting.reason
+        assert restarted.now == {"a": "1"}
+        path.write_text("{a: '1'}")  # taken back
+        assert restarted.check_for_changes() is None
+        assert restarted.waiting is None
+
+    def test_the_first_start_is_never_held(self, path: Path) -> None:
+        first = self.started(path, "{}")
+        assert (first.now, first.waiting) == ({}, None)
+
     def test_an_old_number_never_meets_another_edit_after_a_restart(self, hot: HotFile[Values], path: Path) -> None:
         number = self.held(hot)
         path.write_text("{admin: 'ada'}")

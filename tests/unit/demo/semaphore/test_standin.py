@@ -224,7 +224,11 @@ def test_full_log_buffer_hangs_the_queue() -> None:
         client.run(HELLO)
         with pytest.raises(TimeoutError):
             client.ask("POST", "/api/project/1/tasks", {"template_id": HELLO}, timeout=0.3)
-        assert [row["status"] for row in standin.tasks()][1:] == ["waiting", "waiting"]
+        assert [(row["status"], row["end"]) for row in standin.tasks()] == [
+            ("running", None),  # it waits for the buffer to print and to end
+            ("waiting", None),
+            ("waiting", None),
+        ]
         assert client.ask("GET", "/api/ping") == (200, "pong")
 
 
