@@ -35,6 +35,7 @@ CONTEXTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "overlay": ("A window with an answer", ("text", "move")),
     "confirm": ("A question of the console", ()),
     "bar": ("Command bar", ()),
+    "wizard": ("First start", ()),
 }
 
 KEYS: Final[tuple[Key, ...]] = (
@@ -94,6 +95,15 @@ KEYS: Final[tuple[Key, ...]] = (
     Key(("up",), "older", "bar", "history", "the command before"),
     Key(("down",), "newer", "bar", "", "the command after"),
     Key(("esc",), "close", "bar", "close", "close the bar"),
+    Key(("enter",), "next", "wizard", "next", "try the answer, and go on when it holds"),
+    Key(("esc",), "back", "wizard", "back", "the question before; while an answer is being tried: stop that"),
+    Key(("?", "f1"), "explain", "wizard", "help", "explain the question (? only in an empty field)"),
+    Key(("ctrl c",), "quit", "wizard", "quit", "end it all; nothing is written"),
+    Key(("tab",), "next field", "wizard", "", "from the answer to the buttons, and back"),
+    Key(("shift tab",), "previous field", "wizard", "", "the other way round"),
+    Key(("page up", "up"), "up", "wizard", "", "scroll the text up"),
+    Key(("page down", "down"), "down", "wizard", "", "scroll the text down"),
+    Key(("ctrl l",), "redraw", "wizard", "", "draw everything anew"),
 )
 
 _NAMES: Final = {" ": "space"}

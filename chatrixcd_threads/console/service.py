@@ -11,7 +11,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import urwid
 from urwid.display.common import InputClosedError
@@ -35,6 +35,23 @@ _HEARD_SECONDS: Final = 1.0
 _FRONT_SECONDS: Final = 1.0  # how often a bot in the background looks whether it is in front again
 
 
+class Top(Protocol):
+    """What the service needs of the widget that it shows."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to draw soon."""
+
+    def refresh(self) -> None:
+        """Takes over what is new."""
+
+    def resized(self) -> None:
+        """The terminal has another size."""
+
+    def notice(self, sentence: str) -> None:
+        """Shows a line at the next drawing."""
+
+
 class Console(Service):
     """Owner: the ui thread. `poke` may be called from any thread, the `on_…` functions from signal handlers."""
 
@@ -43,7 +60,7 @@ class Console(Service):
 
     def __init__(
         self,
-        doors: Doors,
+        doors: Doors | None,
         *,
         theme: str = "default",
         mouse: bool = False,
@@ -57,7 +74,7 @@ class Console(Service):
         self._stop = threading.Event()
         self._beat: Callable[[], None] = lambda: None
         self._loop: urwid.MainLoop | None = None
-        self._frame: Frame | None = None
+        self._frame: Top | None = None
         self._drawn_at = 0.0
         self._armed = False
         # Written by any thread, read and cleared by the ui thread; each is a single reference.
@@ -111,7 +128,7 @@ class Console(Service):
         try:
             with only_this_thread() if self._debug else contextlib.nullcontext():
                 self._live()
-        except _Lost:
+        except Lost:
             pass
         except (InputClosedError, OSError, termios.error) as error:
             if not isinstance(error, InputClosedError) and (error.args or (0,))[0] not in _GONE:
@@ -130,7 +147,7 @@ class Console(Service):
         if screen is None:
             output = Output(_SCREEN, self._stop, self._beat)
             screen = Screen(output)
-        frame = Frame(self._doors, self._table, self._names, mouse=self._switch_mouse, redraw=screen.clear)
+        frame = self._top(screen)
         loop = urwid.MainLoop(frame, self._palette, screen=screen, handle_mouse=self._mouse)
         self._loop, self._frame = loop, frame
         self._armed = False
@@ -142,6 +159,11 @@ class Console(Service):
             self._loop = self._frame = None
             if output is not None:
                 output.close()
+
+    def _top(self, screen: urwid.display.common.BaseScreen) -> Any:
+        """The widget to show: a `Top`. What overrides this needs no doors."""
+        assert self._doors is not None
+        return Frame(self._doors, self._table, self._names, mouse=self._switch_mouse, redraw=screen.clear)
 
     def _idle(self, loop: urwid.MainLoop, data: object) -> None:
         """Also without news the ages move, and the supervisor hears that the thread lives."""
@@ -158,7 +180,7 @@ class Console(Service):
         if loop is None:
             return
         if self._hung_up:
-            raise _Lost
+            raise Lost
         if self._suspend:
             self._suspend = False
             self._give_way(loop)
@@ -249,5 +271,5 @@ class Console(Service):
                 self._frame.notice(f"The mouse is {'on' if self._mouse else 'off: the terminal can select text'}.")
 
 
-class _Lost(Exception):
+class Lost(Exception):
     """There is no terminal any more."""

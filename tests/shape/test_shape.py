@@ -25,12 +25,13 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "policy": frozenset({"errors", "events", "settings", "journal"}),
     "semaphore": frozenset({"errors", "events", "settings", "text", "threads", "journal"}),
     "commands": frozenset({"errors", "events", "settings", "text", "threads", "journal", "policy", "semaphore"}),
-    "matrix": frozenset({"errors", "events", "settings", "text", "threads", "journal", "policy", "commands"}),
+    "wizard": frozenset({"errors", "settings", "threads", "semaphore"}),
+    "matrix": frozenset({"errors", "events", "settings", "text", "threads", "journal", "policy", "commands", "wizard"}),
     "console": frozenset(
-        {"errors", "events", "settings", "text", "threads", "journal", "policy", "semaphore", "commands"}
+        {"errors", "events", "settings", "text", "threads", "journal", "policy", "semaphore", "commands", "wizard"}
     ),
 }
-FREE = frozenset({"app", "cli", "__main__", "demo"})
+FREE = frozenset({"app", "cli", "firststart", "__main__", "demo"})
 
 # Library -> the parts that may know it. `demo` plays the other side of every door.
 ONLY_IN: dict[str, frozenset[str]] = {
