@@ -96,12 +96,12 @@ def new_code() -> str:
 
 def _asked(request: Request, walk: Walk, doors: Doors, talk: Talk) -> int | None:
     if not request.screen:
-        plain.ask_all(walk, doors, talk)
+        plain.ask_all(walk, doors, talk)  # says itself what was written
     elif number := ask_on_screen(walk, doors, theme=request.theme, mouse=request.mouse):
         raise Ended(number)
     if walk.draft.start:
         return None
-    talk.say(_end(request, walk.draft.written))
+    talk.say(_end(request, walk.draft.written, told=not request.screen))
     return 0
 
 
@@ -117,12 +117,14 @@ def _from_answers(request: Request, draft: Draft, doors: Doors, talk: Talk) -> i
         talk.complain(sentence)
     if problems:
         return EXIT_CONFIG
-    talk.say(_end(request, outcome.draft.written))
+    talk.say(_end(request, outcome.draft.written, told=True))
     return 0 if outcome.draft.written else EXIT_CONFIG
 
 
-def _end(request: Request, is_written: bool) -> str:
-    return f"{request.path} is written. Start the bot with: {start_command(request.path)}" if is_written else NOTHING
+def _end(request: Request, is_written: bool, *, told: bool = False) -> str:
+    if not is_written:
+        return NOTHING
+    return f"{'' if told else f'{request.path} is written. '}Start the bot with: {start_command(request.path)}"
 
 
 def start_command(path: Path) -> str:

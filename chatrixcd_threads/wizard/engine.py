@@ -54,7 +54,7 @@ class Walk:
         """The number of this step, and how many there are as far as can be told now."""
         here = len(self._passed) + 1
         at = self._steps.index(self.step) if self.step is not None else len(self._steps)
-        return here, here + sum(step.when(self.draft) for step in self._steps[at + 1 :])
+        return here, here + sum(step.likely or step.when(self.draft) for step in self._steps[at + 1 :])
 
     def proposed(self) -> str:
         """What was answered here before, else the default."""

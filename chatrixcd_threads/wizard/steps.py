@@ -64,6 +64,7 @@ class Step:
     choices: tuple[str, ...] = ()
     secret: bool = False
     when: Callable[[Draft], bool] = _always
+    likely: bool = False  # counted before it is known whether it will be asked
     needs: tuple[str, ...] = ()  # without these an answers file does not get here
 
 
@@ -419,6 +420,7 @@ STEPS: Final = (
         default=lambda draft: "now",
         choices=("now", "later"),
         when=lambda draft: bool(draft.room_id),
+        likely=True,
         needs=("*",),
     ),
     Step(
