@@ -101,8 +101,11 @@ KEYS: Final[tuple[Key, ...]] = (
     Key(("ctrl c",), "quit", "wizard", "quit", "end it all; nothing is written"),
     Key(("tab",), "next field", "wizard", "", "from the answer to the buttons, and back"),
     Key(("shift tab",), "previous field", "wizard", "", "the other way round"),
-    Key(("page up", "up"), "up", "wizard", "", "scroll the text up"),
-    Key(("page down", "down"), "down", "wizard", "", "scroll the text down"),
+    Key(("ctrl u",), "clear", "wizard", "", "empty the field"),
+    Key(("up",), "up", "wizard", "", "the text a line up"),
+    Key(("down",), "down", "wizard", "", "the text a line down"),
+    Key(("page up",), "page up", "wizard", "", "the text a page up"),
+    Key(("page down",), "page down", "wizard", "", "the text a page down"),
     Key(("ctrl l",), "redraw", "wizard", "", "draw everything anew"),
 )
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import urwid
 
-from chatrixcd_threads.console.cells import can_unicode, cut, fold, shown
+from chatrixcd_threads.console.cells import can_unicode, cut, fit, fold, shown
 from chatrixcd_threads.console.keys import Table
 from chatrixcd_threads.console.pane import Pane
 from chatrixcd_threads.console.rows import Part, Row, Rows
@@ -20,6 +20,8 @@ from chatrixcd_threads.wizard.steps import Step
 
 SMALLEST: Final = (30, 8)
 _FOLDED: Final = 40
+_FIELD: Final = 1  # its place in the form; the buttons stand below it
+_FORM_ROWS: Final = 4  # header, field, buttons, footer
 _KEPT_LINES: Final = 100
 _BUTTONS: Final = (("Next", "next"), ("Back", "back"), ("Help", "explain"))
 _MARKS: Final = {"bad": ("✗", "X"), "ok": ("✓", "+"), "warn": ("!", "!"), "title": ("", ""), "body": ("", "")}
@@ -63,16 +65,21 @@ class Pages(urwid.WidgetWrap[urwid.Widget]):
         self._step: Step | None = None
         self._edit: urwid.Edit | None = None
         self._radios: list[urwid.RadioButton] = []
+        self._field: Any = None
         self._text, self._header, self._footer = (Pane(choosing=False) for _ in range(3))
         buttons = [urwid.AttrMap(self._button(label, command), "body", "focus") for label, command in _BUTTONS]
         self._buttons = urwid.Columns([(8, button) for button in buttons], dividechars=1)
-        self._form: urwid.Pile = urwid.Pile([])
-        self._shell: urwid.Frame[Any, Any, Any] = urwid.Frame(
-            urwid.AttrMap(self._text, {None: "body"}),
+        self._words = urwid.AttrMap(self._text, {None: "body"})
+        rest = urwid.AttrMap(urwid.SolidFill(), "body")
+        self._form: urwid.Pile = urwid.Pile([(1, self._words), ("pack", urwid.Text("")), ("pack", self._buttons), rest])
+        shell: urwid.Frame[Any, Any, Any] = urwid.Frame(
+            self._form,
             urwid.BoxAdapter(urwid.AttrMap(self._header, {None: "header"}), 1),
+            urwid.BoxAdapter(urwid.AttrMap(self._footer, {None: "footer"}), 1),
         )
-        super().__init__(self._shell)
+        super().__init__(shell)
         self._new_page()
+        self._draw()
 
     def _button(self, label: str, command: str) -> urwid.Button:
         return urwid.Button(label, lambda _: self._act(command))
@@ -110,16 +117,27 @@ class Pages(urwid.WidgetWrap[urwid.Widget]):
         return super().render(size, focus)
 
     def _draw(self) -> None:
-        columns = self._size[0]
+        columns, rows = self._size
+        room = max(1, rows - _FORM_ROWS)
+        lines = self._folded(self._lines(), columns)
+        fits = len(lines) < room
+        if not fits:
+            lines = self._folded(self._lines(urgent_first=True), columns)
+        self._form.contents[0] = (self._words, self._form.options("given", len(lines) + 1 if fits else room))
+        self._text.give(Rows.of(lines))
         step = self._step
         number, total = self._walk.place
         title = f" First start {number}/{total} · {step.title}" if step is not None else " First start"
-        self._header.give(Rows.of([Row((("header", cut(title, columns)),))]))
-        self._text.give(Rows.of([row for style, line in self._lines() for row in _folded(style, line, columns - 1)]))
+        more = "" if fits else " [page down] more "
+        head = fit(title, columns - len(more)) + more
+        self._header.give(Rows.of([Row((("header", head),))]))
         self._footer.give(Rows.of([self._hints(columns)]))
 
-    def _lines(self) -> list[tuple[str, str]]:
-        """The most important first: a small screen shows only the beginning."""
+    def _folded(self, lines: list[tuple[str, str]], columns: int) -> list[Row]:
+        return [row for style, line in lines for row in _folded(style, line, columns - 1)]
+
+    def _lines(self, *, urgent_first: bool = False) -> list[tuple[str, str]]:
+        """What came of the last answer, and the question; a small screen shows only the beginning, so there it is turned."""
         step = self._step
         if step is None:
             return []
@@ -137,7 +155,8 @@ class Pages(urwid.WidgetWrap[urwid.Widget]):
         before = (
             [*(("warn", line) for line in found.warnings), *(("ok", line) for line in found.lines)] if found else []
         )
-        return [*problem, *question, *([("body", "")] if before else []), *before]
+        gap = [("body", "")] if before else []
+        return [*problem, *question, *gap, *before] if urgent_first else [*before, *gap, *problem, *question]
 
     def _hints(self, columns: int) -> Row:
         if self._notice:
@@ -165,19 +184,17 @@ class Pages(urwid.WidgetWrap[urwid.Widget]):
             for choice in step.choices:
                 urwid.RadioButton(self._radios, choice, choice == proposed)
             wide = [(len(radio.label) + 4, urwid.AttrMap(radio, "edit", "focus")) for radio in self._radios]
-            field: urwid.Widget = urwid.Columns(wide, dividechars=2)
-            field.focus_position = max(0, step.choices.index(proposed)) if proposed in step.choices else 0
+            self._field = urwid.Columns(wide, dividechars=2)
+            self._field.focus_position = step.choices.index(proposed) if proposed in step.choices else 0
+            self._mark_choice()
         else:
             mask = ("•" if can_unicode() else "*") if step.secret else None
             caption = "› " if can_unicode() else "> "
             self._edit = urwid.Edit(caption, proposed, wrap="clip", mask=mask)
             self._edit.set_edit_pos(len(proposed))
-            field = urwid.AttrMap(self._edit, "edit")
-        hints = urwid.BoxAdapter(urwid.AttrMap(self._footer, {None: "footer"}), 1)
-        self._form = urwid.Pile([field, self._buttons, ("pack", hints)])
-        self._form.focus_position = 0
-        self._shell.footer = self._form
-        self._shell.focus_position = "footer"
+            self._field = urwid.AttrMap(self._edit, "edit")
+        self._form.contents[_FIELD] = (self._field, self._form.options("pack"))
+        self._form.focus_position = _FIELD
         self._text.go(0)
 
     # --- keys ----------------------------------------------------------------------------------------------------
@@ -194,17 +211,23 @@ class Pages(urwid.WidgetWrap[urwid.Widget]):
         elif command is None or (key == "?" and self._typing()) or (key == "enter" and self._on_buttons()):
             if self._trying is None and not self._explaining:
                 super().keypress(size, key)
+                self._mark_choice()
         else:
             self._act(command)
         self.refresh()
         return None
+
+    def _mark_choice(self) -> None:
+        """Left and right choose at once: what has the focus is the answer."""
+        if self._radios and not self._on_buttons():
+            self._radios[self._field.focus_position].set_state(True)
 
     def _typing(self) -> bool:
         """Whether a question mark is meant as text."""
         return self._edit is not None and not self._on_buttons() and self._edit.edit_text != ""
 
     def _on_buttons(self) -> bool:
-        return bool(self._form.focus_position == 1)
+        return bool(self._form.focus_position == _FIELD + 1)
 
     def _act(self, command: str) -> None:
         match command:
@@ -219,16 +242,19 @@ class Pages(urwid.WidgetWrap[urwid.Widget]):
                 self._quit()
             case "redraw":
                 self._redraw()
+            case "clear":
+                if self._edit is not None and self._trying is None:
+                    self._edit.set_edit_text("")
             case "next field" | "previous field":
                 self._move(1 if command == "next field" else -1)
             case _:
-                self._text.move("page " + command if self._size[1] > 1 else command)
+                self._text.move(command)
 
     def _move(self, way: int) -> None:
         """The stops are the field and each button."""
         stop = 1 + self._buttons.focus_position if self._on_buttons() else 0
         stop = (stop + way) % (1 + len(_BUTTONS))
-        self._form.focus_position = 1 if stop else 0
+        self._form.focus_position = _FIELD + 1 if stop else _FIELD
         if stop:
             self._buttons.focus_position = stop - 1
 
@@ -243,6 +269,7 @@ class Pages(urwid.WidgetWrap[urwid.Widget]):
             return
         self._begun = time.monotonic()
         self._told.clear()
+        self._text.following = True  # of what is told the last counts
         self._checks.try_(self._trying)
 
     def _answer(self) -> str:
@@ -255,6 +282,7 @@ class Pages(urwid.WidgetWrap[urwid.Widget]):
         if self._trying is not None:
             self._trying = None  # what still comes of it does not matter any more
             self._checks.give_up()
+            self._text.go(0)
             self._notice = "Stopped."
         elif self._walk.back():
             self._new_page()

@@ -300,8 +300,8 @@ def _start(asked: Asked) -> Found:
 
 
 def _ask_write(draft: Draft) -> str:
-    over = "There is a settings file already; it is kept as an earlier version.\n" if draft.exists else ""
-    return "\n".join(summary(draft)) + f"\n{over}Shall I write this?"
+    over = " There is a settings file already; it is kept as an earlier version." if draft.exists else ""
+    return "\n".join([f"Shall I write this?{over}", *summary(draft)])
 
 
 STEPS: Final = (
