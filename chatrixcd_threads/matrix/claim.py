@@ -86,7 +86,8 @@ class Listener:
         content = source.get("content") or {}
         if sender == self._client.user_id or (self._claim.owner and sender != self._claim.owner):
             return False
-        if source.get("type") == "m.room.member" and content.get("membership") == "join" and not history:
+        joins = source.get("type") == "m.room.member" and content.get("membership") == "join"
+        if joins and (not history or sender == self._claim.owner):
             self._tell(f"{sender} is in the room.")
         said = said_code(content.get("body"), self._claim.prefix)
         if source.get("type") != "m.room.message" or content.get("msgtype") != "m.text" or said is None:

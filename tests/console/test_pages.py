@@ -26,6 +26,7 @@ from tests.unit.wizard.fakes import ANN, BOT, GOOD, PASSWORD, TOKEN, World
 
 SIZES = [(40, 12), (80, 24), (200, 60)]
 LIMIT = 20.0
+EMPTY = Draft()
 
 
 class AtOnce:
@@ -53,7 +54,7 @@ class AtOnce:
 class Desk:
     """Pages without a terminal."""
 
-    def __init__(self, size: tuple[int, int] = (80, 24), draft: Draft = Draft()) -> None:
+    def __init__(self, size: tuple[int, int] = (80, 24), draft: Draft = EMPTY) -> None:
         self.world, self.size = World(), size
         self.walk, self.checks = Walk(draft), AtOnce(self.world.doors)
         self.calls: list[str] = []
@@ -110,7 +111,7 @@ def test_every_page_shows_question_field_and_keys(size: tuple[int, int]) -> None
         seen.append(step.key)
         desk.answer(GOOD[step.key])
         assert desk.walk.step != step, desk.text()
-    assert seen == [key for key in GOOD]
+    assert seen == list(GOOD)
     assert desk.calls == ["done"]
     assert desk.walk.draft.start
 

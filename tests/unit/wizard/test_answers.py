@@ -15,12 +15,14 @@ from tests.unit.wizard.fakes import ANN, BOT, GOOD, PASSWORD, SEMAPHORE, TOKEN, 
 
 LEAST = {"user_id": BOT, "password": PASSWORD, "semaphore_url": SEMAPHORE, "semaphore_token": TOKEN, "owner": ANN}
 
+EMPTY = Draft(may_start=False)
+
 
 def given(content: Any, **environment: str) -> dict[str, str]:
     return load("-", content if isinstance(content, str) else json.dumps(content), environment)
 
 
-def answered(world: World, answers: dict[str, str], draft: Draft = Draft(may_start=False)) -> Outcome:
+def answered(world: World, answers: dict[str, str], draft: Draft = EMPTY) -> Outcome:
     return answer_all(draft, answers, world.doors, lambda line: None)
 
 

@@ -15,11 +15,13 @@ from chatrixcd_threads.wizard.engine import Walk
 from chatrixcd_threads.wizard.steps import BY_KEY, STEPS, Found
 from tests.unit.wizard.fakes import ANN, BOT, GOOD, HOME, PASSWORD, ROOM, SEMAPHORE, TOKEN, World
 
+EMPTY = Draft()
+
 
 class Person:
     """Answers one question after the other."""
 
-    def __init__(self, world: World, draft: Draft = Draft()) -> None:
+    def __init__(self, world: World, draft: Draft = EMPTY) -> None:
         self.world, self.walk, self.told = world, Walk(draft), list[str]()
         self._doors: Doors = world.doors
 
@@ -211,7 +213,7 @@ def test_no_login_with_a_password(person: Person, world: World) -> None:
 def test_the_credentials_of_somebody_else(person: Person, world: World) -> None:
     world.matrix.account = "@other:example.org"
     person.until("password")
-    with pytest.raises(UserError, match="this is @other:example.org, not @bot:example.org"):
+    with pytest.raises(UserError, match=r"this is @other:example\.org, not @bot:example\.org"):
         person.answer(PASSWORD)
 
 
