@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import faulthandler
 import getpass
 import logging
@@ -116,8 +117,9 @@ class Terminal:
     """Questions and answers as lines, for the first start without a screen."""
 
     def say(self, line: str) -> None:
-        """To standard output, at once."""
-        print(line, flush=True)
+        """To standard output, at once; a terminal that is gone ends nothing."""
+        with contextlib.suppress(OSError):
+            print(line, flush=True)
 
     def complain(self, line: str) -> None:
         """To standard error."""

@@ -99,6 +99,8 @@ def _asked(request: Request, walk: Walk, doors: Doors, talk: Talk) -> int | None
         plain.ask_all(walk, doors, talk)  # says itself what was written
     elif number := ask_on_screen(walk, doors, theme=request.theme, mouse=request.mouse):
         raise Ended(number)
+    if walk.step is not None:
+        raise EOFError  # the terminal has gone
     if walk.draft.start:
         return None
     talk.say(_end(request, walk.draft.written, told=not request.screen))

@@ -62,16 +62,16 @@ async def _get(url: str, doing: str, do: str) -> tuple[int, dict[str, Any]]:
     try:
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url) as answer:
-            raw = await answer.content.read(_MOST_BYTES)
-            while len(raw) < _MOST_BYTES and not answer.content.at_eof():
-                raw += await answer.content.read(_MOST_BYTES)
+            raw = b""
+            while len(raw) < _MOST_BYTES and (part := await answer.content.read(_MOST_BYTES - len(raw))):
+                raw += part
             status = answer.status
         await asyncio.sleep(0)  # lets the connection end before the loop does
     except _TROUBLE as error:
         raise UserError(f"{doing} failed: {why(error)}. {do}") from error
     try:
         body = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     return status, body if isinstance(body, dict) else {}
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.semaphore.errors import SemaphoreError, Untrusted
+from chatrixcd_threads.semaphore.models import User
 from chatrixcd_threads.settings import keys
 from chatrixcd_threads.wizard.doors import Claim, Doors
 from chatrixcd_threads.wizard.draft import UNCHECKED, Draft
@@ -20,6 +21,7 @@ CLAIM_SECONDS: Final = 300.0
 NEW_ROOM: Final = "new"
 NO_ROOM: Final = "none"
 SHOWN_PROJECTS: Final = 5
+MAY_RUN: Final = 1  # the bit in a role's permissions
 _NAME: Final = re.compile(r"[^\s:@/]+")
 _PASSWORD: Final = "m.login.password"
 
@@ -205,7 +207,9 @@ def _semaphore_token(asked: Asked) -> Found:
         user = client.whoami()
         version = client.info().raw
         projects = client.projects()
-        counts = [(project.name, len(client.templates(project.id))) for project in projects[:SHOWN_PROJECTS]]
+        looked_at = projects[:SHOWN_PROJECTS]
+        counts = [(project.name, len(client.templates(project.id))) for project in looked_at]
+        idle = [each.name for each in looked_at if not user.admin and not client.role(each.id).permissions & MAY_RUN]
     except SemaphoreError as error:
         raise UserError(error.sentence) from error
     finally:
@@ -214,12 +218,13 @@ def _semaphore_token(asked: Asked) -> Found:
     lines += [f"Project {name}: {count} {'template' if count == 1 else 'templates'}." for name, count in counts]
     if len(projects) > len(counts):
         lines.append(f"And {len(projects) - len(counts)} more projects.")
-    return Found(draft, tuple(lines), _cautions(user.username, user.admin, len(projects)))
+    return Found(draft, tuple(lines), _cautions(user, len(projects), idle))
 
 
-def _cautions(name: str, admin: bool, projects: int) -> tuple[str, ...]:
-    said = []
-    if admin:
+def _cautions(user: User, projects: int, idle: list[str]) -> tuple[str, ...]:
+    name = user.username
+    said = [f"{name} may not run tasks in {project}: give it the role task_runner there." for project in idle]
+    if user.admin:
         said.append(
             f"{name} is an administrator of Semaphore: whoever gets this token may do everything. "
             "A user of its own with the role task_runner in its projects is enough."

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.semaphore.client import Semaphore
-from chatrixcd_threads.semaphore.models import Project, ServerInfo, User
+from chatrixcd_threads.semaphore.models import Project, Role, ServerInfo, User
 from chatrixcd_threads.settings.model import MatrixSettings, SemaphoreSettings
 from chatrixcd_threads.wizard.doors import Account, AdminRoom, Claim, Doors, Server, Stopped
 from chatrixcd_threads.wizard.draft import Draft
@@ -98,6 +98,7 @@ class FakeMatrix:
 class FakeSemaphore:
     user: User = field(default_factory=lambda: User(1, "chatops"))
     projects_there: int = 1
+    permissions: int = 1
     problems: dict[str, list[Exception]] = field(default_factory=dict)
     asked: list[SemaphoreSettings] = field(default_factory=list)
     closed: int = 0
@@ -122,6 +123,9 @@ class FakeSemaphore:
     def projects(self) -> list[Project]:
         self._called("projects")
         return [Project(number, f"P{number}") for number in range(1, self.projects_there + 1)]
+
+    def role(self, project_id: int) -> Role:
+        return Role("task_runner", self.permissions)
 
     def templates(self, project_id: int) -> list[Any]:
         return [object()] * project_id

@@ -270,6 +270,13 @@ def test_what_the_token_may_see(person: Person, world: World, user: User, projec
     assert ("And 2 more projects." in found.lines) == (projects == 7)
 
 
+def test_a_token_that_may_only_look(person: Person, world: World) -> None:
+    world.semaphore.permissions = 0
+    person.until("semaphore_token")
+    (warning,) = person.answer(TOKEN).warnings
+    assert warning == "chatops may not run tasks in P1: give it the role task_runner there."
+
+
 def test_without_an_owner_nobody_is_invited(person: Person, world: World) -> None:
     person.until("owner")
     assert person.answer("").warnings
