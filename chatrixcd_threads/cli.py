@@ -16,6 +16,7 @@ from pathlib import Path
 
 from chatrixcd_threads import __version__
 from chatrixcd_threads.console import rescue
+from chatrixcd_threads.console.cells import shown
 from chatrixcd_threads.console.ring import Ring, RingHandler
 from chatrixcd_threads.console.surface import Surface
 from chatrixcd_threads.console.themes import THEMES
@@ -27,6 +28,7 @@ from chatrixcd_threads.settings.schema import KINDS, check_files, print_schema
 from chatrixcd_threads.text.redact import RedactingFormatter, Redactor
 
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: starting again does not help
+EXIT_GIVEN_UP = 130  # as a shell says it of Ctrl-C
 CONFIG_FILE = "config.json"
 LOG_BYTES = 10 * 2**20
 LOG_FILES = 5
@@ -114,16 +116,16 @@ def _check(given: Sequence[str]) -> int:
 
 
 class Terminal:
-    """Questions and answers as lines, for the first start without a screen."""
+    """Questions and answers as lines, for the first start without a screen. What others said is made harmless."""
 
     def say(self, line: str) -> None:
         """To standard output, at once; a terminal that is gone ends nothing."""
         with contextlib.suppress(OSError):
-            print(line, flush=True)
+            print("\n".join(map(shown, line.split("\n"))), flush=True)
 
     def complain(self, line: str) -> None:
         """To standard error."""
-        print(line, file=sys.stderr, flush=True)
+        print(shown(line), file=sys.stderr, flush=True)
 
     def ask(self, prompt: str) -> str:
         """A line from standard input."""
@@ -139,7 +141,13 @@ def _first_start(options: argparse.Namespace) -> int | None:
     wanted = options.init is not None or options.answers is not None
     if not wanted and not _may_offer(options):
         return None
-    if not wanted and not _says_yes(f"There is no {CONFIG_FILE}. Set the bot up now? [Y/n] "):
+    if not wanted:
+        try:
+            wanted = _says_yes(f"There is no {CONFIG_FILE}. Set the bot up now? [Y/n] ")
+        except KeyboardInterrupt:
+            print()
+            return EXIT_GIVEN_UP
+    if not wanted:
         return None
     from chatrixcd_threads.firststart import Request, first_start  # nio takes half a second to load
 

@@ -75,6 +75,10 @@ def write(path: Path, draft: Draft) -> str:
     lacks = missing_keys(settings)
     if lacks:
         raise ConfigError(" ".join(lacks))
+    if path.exists() and not draft.exists:
+        raise ConfigError(
+            f"{path} was made by somebody else meanwhile, so I did not write over it. Start again to replace it."
+        )
     kept = _keep(path)
     replace_file(path, text, mode=MODE)
     return f"{path} is written.{kept}"

@@ -225,7 +225,7 @@ def test_how_much_is_logged(tmp_path: Path, verbosity: int, levels: tuple[int, i
 class Terminal:
     """Standard input and output as a terminal with one line typed."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, line: str | None, *, there: bool = True) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, line: str | type[BaseException], *, there: bool = True) -> None:
         self.asked: list[str] = []
         self._line = line
         for stream in ("stdin", "stdout"):
@@ -235,9 +235,9 @@ class Terminal:
 
     def _input(self, prompt: str = "") -> str:
         self.asked.append(prompt)
-        if self._line is None:
-            raise EOFError
-        return self._line
+        if isinstance(self._line, str):
+            return self._line
+        raise self._line
 
 
 @pytest.fixture
@@ -261,9 +261,12 @@ def test_a_newcomer_at_a_terminal_is_asked(monkeypatch: pytest.MonkeyPatch, wiza
     assert wizard == [Request(Path("config.json"), None, screen=True, may_start=True)]
 
 
-@pytest.mark.parametrize("line", ["n", "no", "what?", None])
+@pytest.mark.parametrize("line", ["n", "no", "what?", EOFError])
 def test_without_a_yes_everything_is_as_before(
-    monkeypatch: pytest.MonkeyPatch, wizard: list[Request], line: str | None, capfd: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
+    wizard: list[Request],
+    line: str | type[BaseException],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     Terminal(monkeypatch, line)
     assert cli.main([]) == cli.EXIT_CONFIG
@@ -312,7 +315,7 @@ def test_with_a_file_nobody_is_asked(
 def test_the_wizard_can_be_asked_for(
     monkeypatch: pytest.MonkeyPatch, wizard: list[Request], options: list[str], expected: Request
 ) -> None:
-    terminal = Terminal(monkeypatch, None)
+    terminal = Terminal(monkeypatch, EOFError)
     assert cli.main(options) == 5
     assert terminal.asked == []
     assert wizard == [expected]
@@ -350,3 +353,15 @@ def test_an_input_that_ends_writes_nothing(tmp_path: Path, options: list[str]) -
     assert run.returncode == cli.EXIT_CONFIG
     assert "Traceback" not in run.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_at_the_offer(monkeypatch: pytest.MonkeyPatch, wizard: list[Request]) -> None:
+    Terminal(monkeypatch, KeyboardInterrupt)
+    assert cli.main([]) == 130
+    assert wizard == []
+
+
+def test_what_others_say_cannot_steer_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    cli.Terminal().say("one \x1b[31mred\x1b]0;title\x07\ntwo\r")
+    cli.Terminal().complain("bad \x1b[2J")
+    assert capfd.readouterr() == ("one red\ntwo \n", "bad \n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ DRAFT = Draft(
     owner=ANN,
     room_id=ROOM,
 )
+OVER = replace(DRAFT, exists=True)
 
 
 def test_the_file_says_what_was_answered(tmp_path: Path) -> None:
@@ -78,7 +80,7 @@ def test_the_old_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"bot": {}}')
     path.chmod(0o644)
-    assert "config undo" in write(path, DRAFT)
+    assert "config undo" in write(path, OVER)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [copy.text() for copy in Kept(path).copies()] == ['{"bot": {}}']
 
@@ -86,7 +88,7 @@ def test_the_old_file_is_kept(tmp_path: Path) -> None:
 def test_an_old_file_that_is_no_text_is_moved_aside(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_bytes(b"\xff\xfe")
-    assert "config.json.bak" in write(path, DRAFT)
+    assert "config.json.bak" in write(path, OVER)
     assert (tmp_path / "config.json.bak").read_bytes() == b"\xff\xfe"
 
 
@@ -95,6 +97,14 @@ def test_an_old_file_that_cannot_be_kept_stays(tmp_path: Path) -> None:
     path.write_text("{}")
     (tmp_path / ".chatrixcd-kept").write_text("in the way")
     with pytest.raises(ConfigError, match="did not write over it"):
+        write(path, OVER)
+    assert path.read_text() == "{}"
+
+
+def test_a_file_that_came_meanwhile_is_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text("{}")
+    with pytest.raises(ConfigError, match="somebody else meanwhile"):
         write(path, DRAFT)
     assert path.read_text() == "{}"
 
