@@ -146,19 +146,13 @@ class Table:
             self._hints[context] = [(name(each.keys[0]), each.label) for each in self.active(context) if each.label]
         return self._hints[context]
 
-    def sections(self) -> list[tuple[str, list[tuple[str, str]]]]:
-        """Headings with key names and help, for the help page and the documents."""
-        return [
-            (
-                heading,
-                [
-                    (", ".join(name(key) for key in each.keys), each.help)
-                    for each in self.keys
-                    if each.context == context
-                ],
-            )
-            for context, (heading, _) in CONTEXTS.items()
-        ]
+    def sections(self, *, without: str = "") -> list[tuple[str, list[tuple[str, str]]]]:
+        """Headings with key names and help, for the help page and the documents; one context may be left out."""
+        return [(heading, self.section(each)) for each, (heading, _) in CONTEXTS.items() if each != without]
+
+    def section(self, context: str) -> list[tuple[str, str]]:
+        """Key names and help of one context."""
+        return [(", ".join(name(key) for key in each.keys), each.help) for each in self.keys if each.context == context]
 
     def _find(self, context: str, key: str) -> Key | None:
         for place in (context, *CONTEXTS[context][1]):

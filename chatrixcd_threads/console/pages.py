@@ -142,7 +142,8 @@ class Pages(urwid.WidgetWrap[urwid.Widget]):
         if step is None:
             return []
         if self._explaining:
-            return [("title", step.title), ("body", step.help), ("body", ""), ("body", "Esc closes the help.")]
+            keys = [("body", f"{names}: {text}") for names, text in self._table.section("wizard")]
+            return [("title", step.title), ("body", step.help), ("body", "Esc closes the help."), ("body", ""), *keys]
         question = [("title", line) for line in step.question(self._walk.draft).splitlines()]
         if self._trying is not None:
             passed = time.monotonic() - self._begun

@@ -169,7 +169,9 @@ def test_back_and_forth_keeps_answers() -> None:
 
 def test_help_and_a_question_mark_as_text() -> None:
     desk = Desk()
-    assert "an account of its own" in desk.press("?")
+    text = desk.press("?")
+    assert "an account of its own" in text
+    assert "ctrl u: empty the field" in text
     assert "an account of its own" not in desk.press("esc")
     assert "an account of its own" in desk.press("f1")
     desk.press("?")  # out of the help into the field

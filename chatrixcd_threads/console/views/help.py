@@ -33,7 +33,7 @@ class Help(View):
     def draw(self, board: Board, columns: int, height: int) -> None:
         lines: list[str] = []
         self._headings = set()
-        for heading, entries in self._table.sections():
+        for heading, entries in self._table.sections(without="wizard"):
             self._headings.add(len(lines))
             lines.append(heading)
             for keys, text in entries:
