@@ -96,10 +96,8 @@ def _homeserver(asked: Asked) -> Found:
     address = value if "://" in value else _address_of(value or server, asked)
     found = matrix.look(address)
     lines = [f"{found.address} answers as a Matrix homeserver (specification {found.newest})."]
-    open_ways = address.startswith("http://") and not _is_loopback(_host(address))
-    warnings = ("The address begins with http://: everybody on the way can read the bot's password.",)
     draft = replace(asked.draft, homeserver=found.address, flows=found.flows)
-    return Found(draft, tuple(lines), warnings if open_ways else ())
+    return Found(draft, tuple(lines), _open_way(address, "the bot's password"))
 
 
 def _server_of(user_id: str) -> str:
@@ -118,6 +116,13 @@ def _address_of(server: str, asked: Asked) -> str:
 def _host(address: str) -> str:
     parts = keys.split_url(address)
     return (parts.hostname if parts else None) or ""
+
+
+def _open_way(address: str, secret: str) -> tuple[str, ...]:
+    """A warning about an address without TLS on another machine."""
+    if not address.lower().startswith("http://") or _is_loopback(_host(address)):
+        return ()
+    return (f"The address begins with http://: everybody on the way can read {secret}.",)
 
 
 def _is_loopback(host: str) -> bool:
@@ -174,7 +179,7 @@ def _semaphore_url(asked: Asked) -> Found:
         )
     draft = replace(asked.draft, semaphore_url=asked.value, untrusted=False, ca="")
     try:
-        return _pinged(asked, draft)
+        return replace(_pinged(asked, draft), warnings=_open_way(asked.value, "the token"))
     except Untrusted as error:
         return Found(replace(draft, untrusted=True), warnings=(error.sentence.partition(". ")[0] + ".",))
 

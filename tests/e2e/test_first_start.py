@@ -324,14 +324,18 @@ def test_ctrl_c_on_the_screen(start: Start, key: str) -> None:
             terminal.shows("First start 5/11", seconds=LONG)
         else:
             terminal.until(lambda: CLAIM.search(terminal.text), "a code", LONG)
+            made = start.admin_room()
         terminal.type("\x03")
         terminal.ends(130, seconds=LONG)
         terminal.left_screen()
         assert "Nothing was written." in bytes(terminal.raw).decode(errors="replace")
     assert start.left() == (set() if early else {"store"})
-    if not early:  # and the next try works with what stayed
-        assert start.answer(start.answers) == (0, [])
-        assert (start.folder / "config.json").exists()
+    if not early:  # and the next try works with what stayed, here with a room of ann's
+        start.ann.wait_gone(made, start.bot.user_id)
+        name = start.folder.parent.name[-20:]
+        room_id = start.ann.create_room("ops", invite=[start.bot.user_id], room_alias_name=name)
+        assert start.answer({**start.answers, "admin_room": f"#{name}:localhost"}) == (0, [])
+        assert f'"admin_room": "{room_id}"' in start.settings()
     else:
         assert "CHATRIXCD" not in _devices(start)
 

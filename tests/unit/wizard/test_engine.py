@@ -199,7 +199,12 @@ def test_this_machine_needs_no_well_known(world: World, user: str, address: str)
 def test_an_open_way_is_warned_of(person: Person) -> None:
     person.answer(BOT)
     (warning,) = person.answer("http://matrix.example.org").warnings
-    assert "http://" in warning
+    assert "the bot's password" in warning
+    person.until("semaphore_url")
+    (warning,) = person.answer("http://10.0.0.5:3000").warnings
+    assert "the token" in warning
+    person.walk.back()
+    assert person.answer("http://127.0.0.1:3000").warnings == ()
 
 
 def test_no_login_with_a_password(person: Person, world: World) -> None:
