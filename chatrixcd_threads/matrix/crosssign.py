@@ -8,6 +8,7 @@ replaced: that would tell everybody who verified the bot that it is somebody els
 from __future__ import annotations
 
 import base64
+import hashlib
 import logging
 import os
 import secrets
@@ -66,7 +67,8 @@ async def vouch(client: GuardedClient, store: Path, password: str) -> None:
     answer = await _asked(client, "keys/query", {"device_keys": {user_id: []}})
     device = answer.get("device_keys", {}).get(user_id, {}).get(client.device_id)
     published = _public(answer.get("master_keys", {}).get(user_id))
-    seeds = _load(store / SEEDS_FILE, user_id)
+    file = seeds_file(store, user_id)
+    seeds = _load(file, user_id)
     if device is None:
         log.warning("the homeserver does not show the keys of this device, so it cannot be signed")
         return
@@ -75,15 +77,26 @@ async def vouch(client: GuardedClient, store: Path, password: str) -> None:
             "%s already has cross-signing keys that are not in %s, so this device stays unsigned and careful clients "
             "will not speak with it: restore that file, or sign the device from a client of that account",
             user_id,
-            SEEDS_FILE,
+            file.name,
         )
         return
     if seeds is None:
         seeds = Seeds(user_id, *(secrets.token_bytes(32) for _ in range(3)))
-        _save(store / SEEDS_FILE, seeds)  # before the upload: what is published without seeds is lost for ever
+        _save(file, seeds)  # before the upload: what is published without seeds is lost for ever
     if published is None and not await _publish(client, seeds, password):
         return
     await _sign_device(client, seeds, device)
+
+
+def seeds_file(store: Path, user_id: str) -> Path:
+    """Where the seeds of an account are. Those of another account that used this store before are never written over."""
+    usual = store / SEEDS_FILE
+    try:
+        other = msgspec.json.decode(usual.read_bytes(), type=Seeds).user_id
+    except (OSError, msgspec.DecodeError):
+        return usual
+    digest = hashlib.blake2b(user_id.encode(), digest_size=8).hexdigest()
+    return usual if other == user_id else usual.with_stem(f"{usual.stem}-{digest}")
 
 
 async def _publish(client: GuardedClient, seeds: Seeds, password: str) -> bool:

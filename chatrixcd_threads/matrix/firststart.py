@@ -22,7 +22,7 @@ from chatrixcd_threads.journal.alone import StoreLock
 from chatrixcd_threads.matrix import discovery
 from chatrixcd_threads.matrix.claim import Listener
 from chatrixcd_threads.matrix.client import GuardedClient
-from chatrixcd_threads.matrix.crosssign import SEEDS_FILE
+from chatrixcd_threads.matrix.crosssign import seeds_file
 from chatrixcd_threads.matrix.login import LoggedOut, Session, log_in, renew, sign_out
 from chatrixcd_threads.matrix.patience import Retry
 from chatrixcd_threads.matrix.sync import TROUBLE
@@ -165,7 +165,7 @@ class FirstStart:
             self._run(asyncio.wait_for(self._leave_rooms(), LEAVING_SECONDS))
         if not self._fresh:
             return ""
-        if (self._store / SEEDS_FILE).exists():
+        if seeds_file(self._store, self._session.user_id).exists():
             return f"The login and keys of {self._session.user_id} stay in {self._store} for the next try."
         if self._settings.auth_type != "token":
             with contextlib.suppress(UserError):

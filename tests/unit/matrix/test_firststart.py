@@ -6,11 +6,13 @@ import asyncio
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from chatrixcd_threads.errors import Fatal, UserError
 from chatrixcd_threads.journal.alone import StoreLock
 from chatrixcd_threads.matrix import discovery, firststart
+from chatrixcd_threads.matrix.crosssign import Seeds, seeds_file
 from chatrixcd_threads.matrix.firststart import FirstStart
 from chatrixcd_threads.matrix.login import LoggedOut
 from chatrixcd_threads.matrix.patience import Retry
@@ -96,3 +98,13 @@ def test_a_check_that_waits_can_be_stopped(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(Stopped):
         door.find("example.org")
     stopper.join()
+
+
+def test_the_seeds_of_another_account_are_never_written_over(tmp_path: Path) -> None:
+    first = seeds_file(tmp_path, "@bot:example.org")
+    first.write_bytes(msgspec.json.encode(Seeds("@bot:example.org", b"1", b"2", b"3")))
+    second = seeds_file(tmp_path, "@other:example.org")
+    assert seeds_file(tmp_path, "@bot:example.org") == first
+    assert second != first
+    second.write_bytes(msgspec.json.encode(Seeds("@other:example.org", b"4", b"5", b"6")))
+    assert seeds_file(tmp_path, "@other:example.org") == second
