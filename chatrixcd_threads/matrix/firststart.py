@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -26,6 +27,7 @@ from chatrixcd_threads.matrix.crosssign import seeds_file
 from chatrixcd_threads.matrix.login import LoggedOut, Session, log_in, renew, sign_out
 from chatrixcd_threads.matrix.patience import Retry
 from chatrixcd_threads.matrix.sync import TROUBLE
+from chatrixcd_threads.matrix.trust import chain_holds
 from chatrixcd_threads.settings.model import MatrixSettings
 from chatrixcd_threads.wizard.doors import Account, AdminRoom, Claim, Server, Stopped
 
@@ -77,12 +79,12 @@ class FirstStart:
     def make_room(self, owner: str) -> AdminRoom:
         """Private, encrypted, the owner invited with the same power as the bot."""
         if owner not in self._made:
-            self._made[owner] = self._run(self._with_client(lambda client: _make_room(client, owner)))
+            self._made[owner] = self._run(self._with_client(lambda client: _signed(client, _make_room(client, owner))))
         return self._made[owner]
 
     def enter_room(self, room: str) -> AdminRoom:
         """Goes into a room that exists."""
-        return self._run(self._with_client(lambda client: _enter_room(client, room)))
+        return self._run(self._with_client(lambda client: _signed(client, _enter_room(client, room))))
 
     def wait_for_claim(self, claim: Claim, tell: Callable[[str], None]) -> str:
         """Listens in the room until the code was said."""
@@ -182,6 +184,13 @@ class FirstStart:
                 await client.room_leave(room.room_id)
 
         await self._with_client(leave)
+
+
+async def _signed(client: GuardedClient, room: Awaitable[AdminRoom]) -> AdminRoom:
+    """The room, and whether everybody can see that the bot's device is the account's."""
+    found = await room
+    _, answer = await client.ask("POST", "keys/query", {"device_keys": {client.user_id: []}})
+    return replace(found, signed=chain_holds(answer, client.user_id, client.device_id))
 
 
 async def _make_room(client: GuardedClient, owner: str) -> AdminRoom:

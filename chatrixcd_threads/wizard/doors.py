@@ -35,10 +35,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AdminRoom:
-    """A room that the bot is in."""
+    """A room that the bot is in. `signed`: the bot's device is signed by its account, so careful clients speak with it."""
 
     room_id: str
     encrypted: bool
+    signed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.semaphore.errors import SemaphoreError, Untrusted
 from chatrixcd_threads.semaphore.models import User
 from chatrixcd_threads.settings import keys
-from chatrixcd_threads.wizard.doors import Claim, Doors
+from chatrixcd_threads.wizard.doors import AdminRoom, Claim, Doors
 from chatrixcd_threads.wizard.draft import UNCHECKED, Draft
 from chatrixcd_threads.wizard.written import summary
 
@@ -271,14 +271,25 @@ def _admin_room(asked: Asked) -> Found:
     if value == NEW_ROOM:
         room = asked.doors.matrix.make_room(draft.owner)
         lines = (f"Room {room.room_id} is made, private and encrypted; {draft.owner} is invited.",)
-        return Found(replace(draft, room_id=room.room_id), lines)
+        return Found(replace(draft, room_id=room.room_id), lines, _unsigned(room, draft))
     if not keys.RULES["bot.allowed_rooms"].holds(value):
         raise UserError(
             f"“{value}” is no room. Type {NEW_ROOM}, {NO_ROOM}, or a room like !id:example.org or #alias:x.org."
         )
     room = asked.doors.matrix.enter_room(value)
     clear = () if room.encrypted else ("This room is not encrypted: its homeservers can read all that is said there.",)
-    return Found(replace(draft, room_id=room.room_id), (f"The bot is in room {room.room_id}.",), clear)
+    lines = (f"The bot is in room {room.room_id}.",)
+    return Found(replace(draft, room_id=room.room_id), lines, (*clear, *_unsigned(room, draft)))
+
+
+def _unsigned(room: AdminRoom, draft: Draft) -> tuple[str, ...]:
+    if room.signed:
+        return ()
+    return (
+        f"Another client has set up cross-signing for {draft.user_id}, so the bot cannot sign its own device: clients that "
+        f"exclude unsigned devices will not speak with it. Sign {draft.device_id} from that client, or give the bot an "
+        "account that no other client has used.",
+    )
 
 
 def _claim(asked: Asked) -> Found:
@@ -319,7 +330,7 @@ STEPS: Final = (
         "user_id",
         "The bot's account",
         lambda draft: "Which Matrix account does the bot have? (its Matrix id, like @bot:example.org)",
-        "The bot needs an account of its own on a homeserver: make one there first, with any Matrix client. If you know "
+        "The bot needs an account of its own on a homeserver: let one be registered there first. If you know "
         "only the name and the homeserver, type the name; the next question asks for the homeserver.",
         _user_id,
     ),

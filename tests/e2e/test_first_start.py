@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -13,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import IO, Any
@@ -41,10 +42,11 @@ class Listening:
     """Nobody is asked; problems are noted."""
 
     def __init__(self) -> None:
+        self.said: list[str] = []
         self.problems: list[str] = []
 
     def say(self, line: str) -> None:
-        pass
+        self.said.append(line)
 
     def complain(self, line: str) -> None:
         self.problems.append(line)
@@ -74,6 +76,7 @@ class Start:
     bot: Account
     ann: Person
     folder: Path
+    notes: list[str] = field(default_factory=list)  # warnings of the last answers
 
     @property
     def answers(self) -> dict[str, Any]:
@@ -105,7 +108,9 @@ class Start:
         with pytest.MonkeyPatch.context() as patch, logging_as_before():
             patch.chdir(self.folder)
             patch.setenv("BOT_PASSWORD", "newbot-password")
-            return first_start(request, talk), talk.problems
+            status = first_start(request, talk)
+        self.notes[:] = [line for line in talk.said if line.startswith("Note: ")]
+        return status, talk.problems
 
     def terminal(self, *options: str, columns: int = 80, rows: int = 24) -> Terminal:
         return Terminal(
@@ -336,6 +341,7 @@ def test_ctrl_c_on_the_screen(start: Start, key: str) -> None:
         room_id = start.ann.create_room("ops", invite=[start.bot.user_id], room_alias_name=name)
         assert start.answer({**start.answers, "admin_room": f"#{name}:localhost"}) == (0, [])
         assert f'"admin_room": "{room_id}"' in start.settings()
+        assert start.notes == ["Note: This room is not encrypted: its homeservers can read all that is said there."]
     else:
         assert "CHATRIXCD" not in _devices(start)
 
@@ -344,6 +350,17 @@ def _devices(start: Start) -> set[str]:
     headers = {"Authorization": f"Bearer {start.bot.access_token}"}
     answer = requests.get(f"{start.homeserver.url}/_matrix/client/v3/devices", headers=headers, timeout=15)
     return {device["device_id"] for device in answer.json()["devices"]}
+
+
+def test_an_account_that_others_have_set_up(start: Start) -> None:
+    """As somebody who made the account in a client of theirs: its cross-signing keys are not here."""
+    assert start.answer(start.answers) == (0, [])
+    assert start.notes == []
+    (start.folder / "config.json").unlink()
+    shutil.rmtree(start.folder / "store")
+    assert start.answer(start.answers) == (0, [])
+    (note,) = start.notes
+    assert "cannot sign its own device" in note
 
 
 def test_no_is_an_answer(start: Start) -> None:

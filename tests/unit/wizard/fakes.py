@@ -46,6 +46,7 @@ class FakeMatrix:
     claimed_by: str = ANN
     problems: dict[str, list[Exception]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    signed: bool = True
     waits: threading.Event | None = None  # a call that hangs until it is cancelled
     kept: bool | None = None
 
@@ -71,7 +72,7 @@ class FakeMatrix:
 
     def make_room(self, owner: str) -> AdminRoom:
         self._called("make_room", owner)
-        return AdminRoom(ROOM, encrypted=True)
+        return AdminRoom(ROOM, encrypted=True, signed=self.signed)
 
     def enter_room(self, room: str) -> AdminRoom:
         self._called("enter_room", room)

@@ -294,6 +294,14 @@ def test_without_an_owner_nobody_is_invited(person: Person, world: World) -> Non
     assert person.walk.draft.owner == "@first:example.org"
 
 
+def test_a_device_that_the_account_does_not_sign(person: Person, world: World) -> None:
+    world.matrix.signed = False
+    person.until("admin_room")
+    (warning,) = person.answer("new").warnings
+    assert "cross-signing" in warning
+    assert "CHATRIXCD" in warning
+
+
 def test_no_room_means_no_claim(person: Person) -> None:
     person.until("admin_room")
     person.answer("none")
