@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import faulthandler
+import getpass
 import logging
 import logging.handlers
 import os
@@ -14,6 +16,7 @@ from pathlib import Path
 
 from chatrixcd_threads import __version__
 from chatrixcd_threads.console import rescue
+from chatrixcd_threads.console.cells import shown
 from chatrixcd_threads.console.ring import Ring, RingHandler
 from chatrixcd_threads.console.surface import Surface
 from chatrixcd_threads.console.themes import THEMES
@@ -29,6 +32,8 @@ from chatrixcd_threads.text.redact import RedactingFormatter, Redactor
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: starting again does not help
 EXIT_NO_BOT = 69  # EX_UNAVAILABLE: nothing to attach to
 EXIT_OTHER_BOT = 76  # EX_PROTOCOL: the bot is there, and of another version or full
+EXIT_GIVEN_UP = 130  # as a shell says it of Ctrl-C
+CONFIG_FILE = "config.json"
 LOG_BYTES = 10 * 2**20
 LOG_FILES = 5
 
@@ -44,6 +49,19 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-V", "--version", action="version", version=f"chatrixcd_threads {__version__}")
     made.add_argument("-v", "--verbose", action="count", default=0, help="more in the log; twice: libraries too")
     _config_option(made)
+    made.add_argument(
+        "-I",
+        "--init",
+        nargs="?",
+        const="start",
+        choices=("start", "only"),
+        help="ask for the settings, try them, write the file and start; `only`: do not start",
+    )
+    made.add_argument(
+        "--answers",
+        metavar="FILE",
+        help="write the settings file from the answers in FILE (-: standard input), and end",
+    )
     made.add_argument(
         "-s", "--show-config", action="store_true", help="print the settings in force, secrets masked, and end"
     )
@@ -69,19 +87,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _config_option(made: argparse.ArgumentParser) -> None:
-    made.add_argument(
-        "-c", "--config", default="config.json", metavar="FILE", help="settings file (default: config.json)"
-    )
+    made.add_argument("-c", "--config", metavar="FILE", help=f"settings file (default: {CONFIG_FILE})")
 
 
 def _console_options(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--plain", action="store_true", help="the console as plain lines, for screen readers")
+    made.add_argument("--plain", action="store_true", help="console and first start as plain lines, for screen readers")
     made.add_argument("-m", "--mouse", action="store_true", help="the mouse works in the console")
     made.add_argument("-t", "--theme", choices=sorted(THEMES), help="the console's colours")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 stopped in order, 70 a thread was stuck, 78 the settings need a person."""
+    """Returns the exit code: 0 stopped in order, 70 a thread was stuck, 78 the settings need a person, 130 given up."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["schema"]:
         return print_schema(given[1] if len(given) > 1 else "config")
@@ -93,8 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.pid_file and not options.daemon:
         parser().error("--pid-file goes with -D")
     try:
+        ended = _first_start(options)
+        if ended is not None:
+            return ended
         overrides = Overrides(tuple(options.admin), tuple(options.room), options.no_greetings)
-        config = Config(options.config, overrides=overrides, keep=not options.show_config)
+        config = Config(options.config or CONFIG_FILE, overrides=overrides, keep=not options.show_config)
         if options.show_config:
             print(show(config.now, redact_ids=options.redact))
             waiting = config.hot.waiting
@@ -121,6 +140,68 @@ def _check(given: Sequence[str]) -> int:
     return check_files(chosen.files, chosen.kind, builtins=commands())
 
 
+class Terminal:
+    """Questions and answers as lines, for the first start without a screen. What others said is made harmless."""
+
+    def say(self, line: str) -> None:
+        """To standard output, at once; a terminal that is gone ends nothing."""
+        with contextlib.suppress(OSError):
+            print("\n".join(map(shown, line.split("\n"))), flush=True)
+
+    def complain(self, line: str) -> None:
+        """To standard error."""
+        print(shown(line), file=sys.stderr, flush=True)
+
+    def ask(self, prompt: str) -> str:
+        """A line from standard input."""
+        return input(prompt)
+
+    def ask_secret(self, prompt: str) -> str:
+        """A line that is not shown."""
+        return getpass.getpass(prompt) if sys.stdin.isatty() else input(prompt)
+
+
+def _first_start(options: argparse.Namespace) -> int | None:
+    """The wizard, when it is asked for or welcome. Returns the exit code; None: (go on to) start the bot."""
+    wanted = options.init is not None or options.answers is not None
+    if not wanted and not _may_offer(options):
+        return None
+    if not wanted:
+        try:
+            wanted = _says_yes(f"There is no {CONFIG_FILE}. Set the bot up now? [Y/n] ")
+        except KeyboardInterrupt:
+            print()
+            return EXIT_GIVEN_UP
+    if not wanted:
+        return None
+    from chatrixcd_threads.firststart import Request, first_start  # nio takes half a second to load
+
+    request = Request(
+        path=Path(options.config or CONFIG_FILE),
+        answers=options.answers,
+        screen=how_shown(options) == "screen",
+        may_start=options.init != "only" and options.answers is None,
+        theme=options.theme or "default",
+        mouse=options.mouse,
+    )
+    return first_start(request, Terminal())
+
+
+def _may_offer(options: argparse.Namespace) -> bool:
+    """Only a person at a terminal who named no file, and who has none, is asked."""
+    asked_else = options.config is not None or options.log_only or options.show_config or options.daemon
+    on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    return on_terminal and not asked_else and not Path(CONFIG_FILE).exists()
+
+
+def _says_yes(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in ("", "y", "yes")
+    except EOFError:
+        print()
+        return False
+
+
 def _attach(given: Sequence[str]) -> int:
     """`console`: 0 left, 69 no bot is there, 76 the bot will not have this console, 78 the settings need a person."""
     from chatrixcd_threads.attach import Attached
@@ -137,7 +218,7 @@ def _attach(given: Sequence[str]) -> int:
     made.set_defaults(log_only=False, daemon=False)
     options = made.parse_args(given)
     try:
-        settings = Config(options.config, keep=False).now
+        settings = Config(options.config or CONFIG_FILE, keep=False).now
         line = Line((Path(settings.matrix.store_path) / NAME).absolute())
         line.reach()
     except (ConfigError, NoBot, Refused) as error:

@@ -37,6 +37,7 @@ CONTEXTS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "overlay": ("A window with an answer", ("text", "move", "all")),
     "confirm": ("A question of the console", ()),
     "bar": ("Command bar", ()),
+    "wizard": ("First start", ()),
 }
 
 KEYS: Final[tuple[Key, ...]] = (
@@ -150,12 +151,24 @@ KEYS: Final[tuple[Key, ...]] = (
     Key(("up",), "older", "bar", "history", "the command before"),
     Key(("down",), "newer", "bar", "", "the command after"),
     Key(("esc",), "close", "bar", "close", "close the bar"),
+    Key(("enter",), "next", "wizard", "next", "try the answer, and go on when it holds"),
+    Key(("esc",), "back", "wizard", "back", "the question before; while an answer is being tried: stop that"),
+    Key(("?", "f1"), "explain", "wizard", "help", "explain the question (? only in an empty field)"),
+    Key(("ctrl c",), "quit", "wizard", "quit", "end it all; nothing is written"),
+    Key(("tab",), "next field", "wizard", "", "from the answer to the buttons, and back"),
+    Key(("shift tab",), "previous field", "wizard", "", "the other way round"),
+    Key(("ctrl u",), "clear", "wizard", "", "empty the field"),
+    Key(("up",), "up", "wizard", "", "the text a line up"),
+    Key(("down",), "down", "wizard", "", "the text a line down"),
+    Key(("page up",), "page up", "wizard", "", "the text a page up"),
+    Key(("page down",), "page down", "wizard", "", "the text a page down"),
+    Key(("ctrl l",), "redraw", "wizard", "", "draw everything anew"),
 )
 
 # In a console that is attached to a bot in another process.
 ATTACHED: Final = tuple(
     replace(each, label="detach", help="leave this console; the bot goes on (:exit stops it)")
-    if each.command == "quit"
+    if each.command == "quit" and each.context == "all"
     else each
     for each in KEYS
 )
@@ -197,19 +210,13 @@ class Table:
             self._hints[context] = [(name(each.keys[0]), each.label) for each in self.active(context) if each.label]
         return self._hints[context]
 
-    def sections(self) -> list[tuple[str, list[tuple[str, str]]]]:
-        """Headings with key names and help, for the help page and the documents."""
-        return [
-            (
-                heading,
-                [
-                    (", ".join(name(key) for key in each.keys), each.help)
-                    for each in self.keys
-                    if each.context == context
-                ],
-            )
-            for context, (heading, _) in CONTEXTS.items()
-        ]
+    def sections(self, *, without: str = "") -> list[tuple[str, list[tuple[str, str]]]]:
+        """Headings with key names and help, for the help page and the documents; one context may be left out."""
+        return [(heading, self.section(each)) for each, (heading, _) in CONTEXTS.items() if each != without]
+
+    def section(self, context: str) -> list[tuple[str, str]]:
+        """Key names and help of one context."""
+        return [(", ".join(name(key) for key in each.keys), each.help) for each in self.keys if each.context == context]
 
     def _find(self, context: str, key: str) -> Key | None:
         for place in (context, *CONTEXTS[context][1]):

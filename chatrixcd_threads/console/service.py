@@ -12,7 +12,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import urwid
 from urwid.display.common import InputClosedError
@@ -37,6 +37,27 @@ _HEARD_SECONDS: Final = 1.0
 _FRONT_SECONDS: Final = 1.0  # how often a bot in the background looks whether it is in front again
 
 
+class Top(Protocol):
+    """What the service needs of the widget that it shows."""
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to draw soon."""
+
+    def refresh(self) -> None:
+        """Takes over what is new."""
+
+    def resized(self) -> None:
+        """The terminal has another size."""
+
+    @property
+    def shows_log(self) -> bool:
+        """Whether new log lines are worth a drawing."""
+
+    def notice(self, sentence: str) -> None:
+        """Shows a line at the next drawing."""
+
+
 class Console(Service):
     """Owner: the ui thread. `poke` may be called from any thread, the `on_…` functions from signal handlers."""
 
@@ -45,7 +66,7 @@ class Console(Service):
 
     def __init__(
         self,
-        doors: Doors,
+        doors: Doors | None,
         *,
         theme: str = "default",
         mouse: bool = False,
@@ -59,7 +80,7 @@ class Console(Service):
         self._stop = threading.Event()
         self._beat: Callable[[], None] = lambda: None
         self._loop: urwid.MainLoop | None = None
-        self._frame: Frame | None = None
+        self._frame: Top | None = None
         self._drawn_at = self._log_at = 0.0
         self._armed = self._log_armed = False
         # Written by any thread, read and cleared by the ui thread; each is a single reference.
@@ -127,7 +148,7 @@ class Console(Service):
         try:
             with only_this_thread() if self._debug else contextlib.nullcontext():
                 self._live()
-        except _Lost:
+        except Lost:
             pass
         except (InputClosedError, OSError, termios.error) as error:
             if not isinstance(error, InputClosedError) and (error.args or (0,))[0] not in _GONE:
@@ -137,7 +158,7 @@ class Console(Service):
         if stop.is_set():
             return
         log.warning("the terminal is gone: the console is closed, the bot goes on")
-        if self._doors.detach is not None:
+        if self._doors is not None and self._doors.detach is not None:
             self._doors.detach()
         while not stop.wait(IDLE_SECONDS):
             beat()
@@ -148,16 +169,7 @@ class Console(Service):
         if screen is None:
             output = Output(_SCREEN, self._stop, self._beat)
             screen = Screen(output)
-        frame = Frame(
-            self._doors,
-            self._table,
-            self._names,
-            mouse=self._switch_mouse,
-            redraw=screen.clear,
-            copy=self._copy,
-            edit=self._ask_edit if self._given_screen is None else _no_editor,
-            pictures=lambda: getattr(getattr(screen, "modes", None), "grapheme_clustering", None) is True,
-        )
+        frame = self._top(screen)
         loop = urwid.MainLoop(frame, self._palette, screen=screen, handle_mouse=self._mouse)
         self._loop, self._frame = loop, frame
         self._armed = self._log_armed = False
@@ -169,6 +181,20 @@ class Console(Service):
             self._loop = self._frame = None
             if output is not None:
                 output.close()
+
+    def _top(self, screen: urwid.display.common.BaseScreen) -> Any:
+        """The widget to show: a `Top`. What overrides this needs no doors."""
+        assert self._doors is not None
+        return Frame(
+            self._doors,
+            self._table,
+            self._names,
+            mouse=self._switch_mouse,
+            redraw=screen.clear,
+            copy=self._copy,
+            edit=self._ask_edit if self._given_screen is None else _no_editor,
+            pictures=lambda: getattr(getattr(screen, "modes", None), "grapheme_clustering", None) is True,
+        )
 
     def _idle(self, loop: urwid.MainLoop, data: object) -> None:
         """Also without news the ages move, and the supervisor hears that the thread lives."""
@@ -185,7 +211,7 @@ class Console(Service):
         if loop is None:
             return
         if self._hung_up:
-            raise _Lost
+            raise Lost
         if self._suspend:
             self._suspend = False
             self._give_way(loop)
@@ -263,12 +289,12 @@ class Console(Service):
         with loop.paused():
             problem = editor.edit(path, self._beat, self._wait, lambda: self._stop.is_set() or self._hung_up)
             if self._hung_up:
-                raise _Lost
+                raise Lost
         if self._stop.is_set():
             raise urwid.ExitMainLoop
         self._resumed = False
         loop.screen_size = None  # who is not in front does not hear of a new size
-        if self._frame is not None:
+        if isinstance(self._frame, Frame):  # nobody else asks for an editor
             self._frame.edited(lambda: done(problem))
         self._draw()
 
@@ -320,5 +346,5 @@ def _no_editor(path: str, done: Callable[[str], None]) -> None:
     done(NO_TERMINAL)
 
 
-class _Lost(Exception):
+class Lost(Exception):
     """There is no terminal any more."""

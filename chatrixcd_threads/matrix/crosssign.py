@@ -8,6 +8,7 @@ replaced: that would tell everybody who verified the bot that it is somebody els
 from __future__ import annotations
 
 import base64
+import hashlib
 import logging
 import os
 import secrets
@@ -67,7 +68,8 @@ async def vouch(client: GuardedClient, store: Path, password: str) -> None:
     answer = await _asked(client, "keys/query", {"device_keys": {user_id: []}})
     device = answer.get("device_keys", {}).get(user_id, {}).get(client.device_id)
     published = _public(answer.get("master_keys", {}).get(user_id))
-    seeds = _load(store / SEEDS_FILE, user_id)
+    file = seeds_file(store, user_id)
+    seeds = _load(file, user_id)
     if device is None:
         log.warning("the homeserver does not show the keys of this device, so it cannot be signed")
         return
@@ -76,12 +78,12 @@ async def vouch(client: GuardedClient, store: Path, password: str) -> None:
             "%s already has cross-signing keys that are not in %s, so this device stays unsigned and careful clients "
             "will not speak with it: restore that file, or sign the device from a client of that account",
             user_id,
-            SEEDS_FILE,
+            file.name,
         )
         return
     if seeds is None:
         seeds = Seeds(user_id, *(secrets.token_bytes(32) for _ in range(3)))
-        _save(store / SEEDS_FILE, seeds)  # before the upload: what is published without seeds is lost for ever
+        _save(file, seeds)  # before the upload: what is published without seeds is lost for ever
     if published is None and not await _publish(client, seeds, password):
         return
     await _sign_device(client, seeds, device)
@@ -89,7 +91,7 @@ async def vouch(client: GuardedClient, store: Path, password: str) -> None:
 
 def own_master(client: GuardedClient) -> str | None:
     """The bot's published master key, when it is the one of the seeds in the store folder."""
-    seeds = _load(Path(client.store_path) / SEEDS_FILE, client.user_id)
+    seeds = _load(seeds_file(Path(client.store_path), client.user_id), client.user_id)
     known = client.owners.get(client.user_id)
     public = SigningKey(seeds.master).public if seeds else None
     return public if known is not None and known.master == public else None
@@ -100,7 +102,7 @@ async def vouch_for(client: GuardedClient, user_id: str, master: str) -> None:
 
     Nobody else can see that signature, and the bot itself goes by the devices that it has verified. Raises Retry.
     """
-    seeds = _load(Path(client.store_path) / SEEDS_FILE, client.user_id)
+    seeds = _load(seeds_file(Path(client.store_path), client.user_id), client.user_id)
     if seeds is None or own_master(client) is None:
         return
     found = await _asked(client, "keys/query", {"device_keys": {user_id: []}})
@@ -112,6 +114,17 @@ async def vouch_for(client: GuardedClient, user_id: str, master: str) -> None:
     answer = await _asked(client, "keys/signatures/upload", {user_id: {master: signed}})
     if problem := answer.get("error") or answer.get("failures"):
         log.warning("the homeserver did not take the signature on the identity of %s: %s", user_id, problem)
+
+
+def seeds_file(store: Path, user_id: str) -> Path:
+    """Where the seeds of an account are. Those of another account that used this store before are never written over."""
+    usual = store / SEEDS_FILE
+    try:
+        other = msgspec.json.decode(usual.read_bytes(), type=Seeds).user_id
+    except (OSError, msgspec.DecodeError):
+        return usual
+    digest = hashlib.blake2b(user_id.encode(), digest_size=8).hexdigest()
+    return usual if other == user_id else usual.with_stem(f"{usual.stem}-{digest}")
 
 
 async def _publish(client: GuardedClient, seeds: Seeds, password: str) -> bool:

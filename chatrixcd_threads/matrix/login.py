@@ -70,7 +70,7 @@ def _stored(store: Path, settings: MatrixSettings) -> Session | None:
     return session if same else None
 
 
-async def renew(settings: MatrixSettings) -> None:
+async def renew(settings: MatrixSettings) -> Session:
     """Tries other settings: a new login whose session is stored, so that the next session begins with it.
 
     Raises Fatal or Retry when it does not work; then nothing was changed.
@@ -78,7 +78,17 @@ async def renew(settings: MatrixSettings) -> None:
     store = Path(settings.store_path)
     if settings.auth_type == "oidc":
         raise Fatal("matrix.auth_type oidc is not supported yet: use password, or token with an access token")
-    await _new_session(store, settings)
+    return await _new_session(store, settings)
+
+
+async def sign_out(session: Session) -> None:
+    """Ends a session that nobody will use: the homeserver forgets its device, with the keys."""
+    client = AsyncClient(session.homeserver, session.user_id, session.device_id, config=NO_KEYS)
+    client.access_token = session.access_token
+    try:
+        await client.logout()
+    finally:
+        await client.close()
 
 
 async def _new_session(store: Path, settings: MatrixSettings) -> Session:

@@ -58,6 +58,20 @@ FILTER: Final[dict[str, Any]] = {
 }
 
 
+async def tend_keys(client: GuardedClient) -> None:
+    """What nio wants to send after a sync: to-device messages, one-time keys, questions about devices."""
+    try:
+        await client.send_to_device_messages()
+        if client.should_upload_keys:
+            await client.keys_upload()
+        if client.should_query_keys:
+            await client.keys_query()
+        if client.should_claim_keys:
+            await client.keys_claim(client.get_users_for_key_claiming())
+    except (Retry, *CRYPTO_TROUBLE, *TROUBLE) as error:
+        log.warning("keys could not be looked after now: %s", str(error) or type(error).__name__)
+
+
 class Syncer:
     """Owner: the sync thread's loop. The token is the journal's; nio's own is overwritten before each turn."""
 
@@ -86,18 +100,8 @@ class Syncer:
         return fresh, response
 
     async def keys(self) -> None:
-        """What nio wants to send after a sync: to-device messages, one-time keys, questions about devices."""
-        client = self._client
-        try:
-            await client.send_to_device_messages()
-            if client.should_upload_keys:
-                await client.keys_upload()
-            if client.should_query_keys:
-                await client.keys_query()
-            if client.should_claim_keys:
-                await client.keys_claim(client.get_users_for_key_claiming())
-        except (Retry, *CRYPTO_TROUBLE, *TROUBLE) as error:
-            log.warning("keys could not be looked after now: %s", str(error) or type(error).__name__)
+        """What nio wants to send after a sync."""
+        await tend_keys(self._client)
 
     async def _ask(self, since: str) -> SyncResponse:
         client = self._client

@@ -43,6 +43,7 @@ from chatrixcd_threads.semaphore.errors import (
     SemaphoreError,
     TimedOut,
     Unreachable,
+    Untrusted,
 )
 from chatrixcd_threads.semaphore.models import (
     Inventory,
@@ -518,7 +519,7 @@ FAILURES: Final = (
     ),
     Failure(
         (ssl.SSLCertVerificationError,),
-        Unreachable,
+        Untrusted,
         "the certificate of {at} is not trusted{why}",
         _CERTIFICATE,
     ),

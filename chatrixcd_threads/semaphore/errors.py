@@ -28,6 +28,10 @@ class Unreachable(SemaphoreError):
     kind = "unreachable"
 
 
+class Untrusted(Unreachable):
+    """The server's certificate is signed by nobody whom this machine trusts."""
+
+
 class TimedOut(SemaphoreError):
     """The time for the whole call was used up."""
 

@@ -374,8 +374,11 @@ def fingerprint(path: Path) -> Fingerprint | None:
     return (stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees the old one or the new one, never half of it. Raises ConfigError."""
+def replace_file(path: Path, text: str, *, mode: int | None = None) -> None:
+    """Writes a file so that a reader sees the old one or the new one, never half of it. Raises ConfigError.
+
+    It keeps owner and mode of the old one, unless a mode is given.
+    """
     target = Path(os.path.realpath(path))  # resolve() raises at links that go round
     fresh = target.with_name(f".{target.name}.new")
     try:
@@ -385,7 +388,7 @@ def replace_file(path: Path, text: str) -> None:
             out.write(text.encode())
             out.flush()
             if old is not None:
-                _as_before(out.fileno(), path, old)
+                _as_before(out.fileno(), path, old, mode)
             os.fsync(out.fileno())
         fresh.replace(target)
     except (OSError, UnicodeEncodeError) as error:
@@ -395,7 +398,7 @@ def replace_file(path: Path, text: str) -> None:
         raise ConfigError(f"{path} could not be written: {reason}. Nothing was changed.") from error
 
 
-def _as_before(handle: int, path: Path, old: os.stat_result) -> None:
+def _as_before(handle: int, path: Path, old: os.stat_result, mode: int | None) -> None:
     """Gives the file that takes another's place its owner, group and mode, as far as this user may."""
     try:
         os.fchown(handle, old.st_uid, old.st_gid)
@@ -403,7 +406,7 @@ def _as_before(handle: int, path: Path, old: os.stat_result) -> None:
         with contextlib.suppress(PermissionError):
             os.fchown(handle, -1, old.st_gid)
         log.warning("%s belonged to user %d and belongs to user %d now", path, old.st_uid, os.geteuid())
-    os.fchmod(handle, old.st_mode & 0o777)
+    os.fchmod(handle, old.st_mode & 0o777 if mode is None else mode)
 
 
 def _with_mark(path: Path, text: str) -> str:

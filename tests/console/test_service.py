@@ -18,6 +18,7 @@ from urwid.testing import ScriptedScreen
 
 from chatrixcd_threads.console import rescue
 from chatrixcd_threads.console.board import Link
+from chatrixcd_threads.console.frame import Frame
 from chatrixcd_threads.console.guard import only_this_thread
 from chatrixcd_threads.console.plain import Plain
 from chatrixcd_threads.console.ring import KEPT_LINES, LONGEST_LINE, MOST_AT_ONCE, Ring, RingHandler
@@ -167,7 +168,7 @@ def test_a_hang_up_ends_the_console_and_not_its_thread(running: Running) -> None
 def test_a_running_console_catches_another_thread(running: Running) -> None:
     """The debug mode of the service itself: the terminal tests and `python -X dev` run with it."""
     frame = running.console._frame
-    assert frame is not None
+    assert isinstance(frame, Frame)
     for touch in (frame.resized, lambda: frame.render((80, 24)), lambda: frame.view.pane.go(1)):
         with pytest.raises(AssertionError, match="a widget was touched by the thread MainThread"):
             touch()

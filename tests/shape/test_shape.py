@@ -25,14 +25,15 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "policy": frozenset({"errors", "events", "settings", "journal"}),
     "semaphore": frozenset({"errors", "events", "settings", "text", "threads", "journal"}),
     "commands": frozenset({"errors", "events", "settings", "text", "threads", "journal", "policy", "semaphore"}),
-    "matrix": frozenset({"errors", "events", "settings", "text", "threads", "journal", "policy", "commands"}),
+    "wizard": frozenset({"errors", "settings", "threads", "semaphore"}),
+    "matrix": frozenset({"errors", "events", "settings", "text", "threads", "journal", "policy", "commands", "wizard"}),
     "console": frozenset(
-        {"errors", "events", "settings", "text", "threads", "journal", "policy", "semaphore", "commands"}
+        {"errors", "events", "settings", "text", "threads", "journal", "policy", "semaphore", "commands", "wizard"}
     ),
     "door": frozenset({"errors", "threads", "console"}),  # of the console only what travels, and the ring of lines
     "daemon": frozenset({"errors"}),
 }
-FREE = frozenset({"app", "attach", "cli", "__main__", "demo"})
+FREE = frozenset({"app", "attach", "cli", "firststart", "__main__", "demo"})
 
 # Library -> the parts that may know it. `demo` plays the other side of every door.
 ONLY_IN: dict[str, frozenset[str]] = {

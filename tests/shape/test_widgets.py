@@ -18,7 +18,7 @@ HOLDS_WIDGETS: dict[str, tuple[str, ...]] = {
     "bar": ("console/frame.py",),
     "frame": ("console/service.py",),
     "guard": ("console/service.py",),
-    "pane": ("console/frame.py", "console/reader.py", "console/views/"),
+    "pane": ("console/frame.py", "console/pages.py", "console/reader.py", "console/views/"),
     "reader": ("console/frame.py", "console/views/"),
     "screen": ("console/service.py",),
     "views": ("console/frame.py", "console/views/"),

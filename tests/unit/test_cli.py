@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from chatrixcd_threads import __version__, cli
+from chatrixcd_threads.firststart import Request
 from chatrixcd_threads.settings.config import Config, missing_keys
 from chatrixcd_threads.settings.hot import Changed
 from chatrixcd_threads.text.redact import Redactor
@@ -257,3 +258,151 @@ def test_how_much_is_logged(tmp_path: Path, verbosity: int, levels: tuple[int, i
     logged = path.read_text()
     assert "with ********" in logged
     assert "tok-very" not in logged
+
+
+# --- the first start
+
+
+class Terminal:
+    """Standard input and output as a terminal with one line typed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, line: str | type[BaseException], *, there: bool = True) -> None:
+        self.asked: list[str] = []
+        self._line = line
+        for stream in ("stdin", "stdout"):
+            monkeypatch.setattr(getattr(sys, stream), "isatty", lambda: there, raising=False)
+        monkeypatch.setattr("builtins.input", self._input)
+        monkeypatch.setenv("TERM", "xterm")
+
+    def _input(self, prompt: str = "") -> str:
+        self.asked.append(prompt)
+        if isinstance(self._line, str):
+            return self._line
+        raise self._line
+
+
+@pytest.fixture
+def wizard(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """Stands where the first start would be; it ends with 5."""
+    asked: list[Request] = []
+
+    def first_start(request: Request, talk: object) -> int:
+        asked.append(request)
+        return 5
+
+    monkeypatch.setattr("chatrixcd_threads.firststart.first_start", first_start)
+    return asked
+
+
+@pytest.mark.parametrize("line", ["", "y", "YES"])
+def test_a_newcomer_at_a_terminal_is_asked(monkeypatch: pytest.MonkeyPatch, wizard: list[Request], line: str) -> None:
+    terminal = Terminal(monkeypatch, line)
+    assert cli.main([]) == 5
+    assert terminal.asked == ["There is no config.json. Set the bot up now? [Y/n] "]
+    assert wizard == [Request(Path("config.json"), None, screen=True, may_start=True)]
+
+
+@pytest.mark.parametrize("line", ["n", "no", "what?", EOFError])
+def test_without_a_yes_everything_is_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+    wizard: list[Request],
+    line: str | type[BaseException],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    Terminal(monkeypatch, line)
+    assert cli.main([]) == cli.EXIT_CONFIG
+    assert wizard == []
+    assert "Set matrix.user_id" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["-L"], ["-c", "config.json"], ["-s"]])
+def test_who_says_how_to_start_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch, wizard: list[Request], options: list[str]
+) -> None:
+    terminal = Terminal(monkeypatch, "y")
+    cli.main(options)
+    assert terminal.asked == []
+    assert wizard == []
+
+
+def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch, wizard: list[Request]) -> None:
+    terminal = Terminal(monkeypatch, "y", there=False)
+    assert cli.main([]) == cli.EXIT_CONFIG
+    assert terminal.asked == []
+    assert wizard == []
+
+
+def test_with_a_file_nobody_is_asked(
+    monkeypatch: pytest.MonkeyPatch, wizard: list[Request], tmp_path: Path, started: Started
+) -> None:
+    write(tmp_path)
+    terminal = Terminal(monkeypatch, "y")
+    assert cli.main(["--plain"]) == 0
+    assert terminal.asked == []
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["-I"], Request(Path("config.json"), None, screen=True, may_start=True)),
+        (["-I", "only"], Request(Path("config.json"), None, screen=True, may_start=False)),
+        (["--init", "--plain"], Request(Path("config.json"), None, screen=False, may_start=True)),
+        (["-I", "-c", "b.json", "-m"], Request(Path("b.json"), None, screen=True, may_start=True, mouse=True)),
+        (["-I", "-t", "msdos"], Request(Path("config.json"), None, screen=True, may_start=True, theme="msdos")),
+        (["--answers", "a.json"], Request(Path("config.json"), "a.json", screen=True, may_start=False)),
+        (["--answers", "-"], Request(Path("config.json"), "-", screen=True, may_start=False)),
+    ],
+)
+def test_the_wizard_can_be_asked_for(
+    monkeypatch: pytest.MonkeyPatch, wizard: list[Request], options: list[str], expected: Request
+) -> None:
+    terminal = Terminal(monkeypatch, EOFError)
+    assert cli.main(options) == 5
+    assert terminal.asked == []
+    assert wizard == [expected]
+
+
+def test_the_bot_starts_on_what_was_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, started: Started) -> None:
+    def first_start(request: Request, talk: object) -> None:
+        write(tmp_path)
+
+    monkeypatch.setattr("chatrixcd_threads.firststart.first_start", first_start)
+    assert cli.main(["-I", "--plain"]) == 0
+    assert started.config is not None
+    assert started.config.now.matrix.user_id == "@bot:example.org"
+
+
+def test_answers_that_cannot_be_used(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "answers.json").write_text('{"usr_id": 1,\n"owner": 2}')
+    assert cli.main(["--answers", "answers.json"]) == cli.EXIT_CONFIG
+    assert capfd.readouterr().err.splitlines() == [
+        "answers.json line 1: unknown key 'usr_id'; did you mean user_id?",
+        'answers.json line 2: owner: expected a text, {"env": "NAME"} or {"file": "PATH"}, got a number',
+    ]
+
+
+@pytest.mark.parametrize("options", [["--answers", "-"], ["-I", "--plain"]])
+def test_an_input_that_ends_writes_nothing(tmp_path: Path, options: list[str]) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "chatrixcd_threads", *options],
+        input="",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == cli.EXIT_CONFIG
+    assert "Traceback" not in run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_at_the_offer(monkeypatch: pytest.MonkeyPatch, wizard: list[Request]) -> None:
+    Terminal(monkeypatch, KeyboardInterrupt)
+    assert cli.main([]) == 130
+    assert wizard == []
+
+
+def test_what_others_say_cannot_steer_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    cli.Terminal().say("one \x1b[31mred\x1b]0;title\x07\ntwo\r")
+    cli.Terminal().complain("bad \x1b[2J")
+    assert capfd.readouterr() == ("one red\ntwo \n", "bad \n")

@@ -42,7 +42,7 @@ class Help(View):
     def _write(self, columns: int, names: tuple[str, ...]) -> None:
         lines: list[str] = []
         self._headings = set()
-        for heading, entries in self._table.sections():
+        for heading, entries in self._table.sections(without="wizard"):
             self._headings.add(len(lines))
             lines.append(heading)
             for keys, text in entries:

@@ -31,6 +31,7 @@ from chatrixcd_threads.semaphore.errors import (
     SemaphoreError,
     TimedOut,
     Unreachable,
+    Untrusted,
 )
 from chatrixcd_threads.settings.model import SemaphoreSettings
 
@@ -722,7 +723,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 def test_a_self_signed_certificate_is_not_trusted(talk: Talk, tls: Tls) -> None:
     client, wire = talk(ok([]), tls=tls.server)
-    with pytest.raises(Unreachable, match=r"not trusted .*ssl_ca_cert") as caught:
+    with pytest.raises(Untrusted, match=r"not trusted .*ssl_ca_cert") as caught:
         client.start(1, {})
     assert not caught.value.sent
     assert wire.asked == []
