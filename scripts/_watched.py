@@ -25,6 +25,8 @@ def main() -> int:
     run = uuid.uuid4().hex
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    # A shell lets what it starts in the background ignore Ctrl-C; programs that are tested must not inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     child = subprocess.Popen(sys.argv[1:], env={**os.environ, MARKER: run})
     # Ctrl-C reaches the child by itself, and its answer is awaited; other signals are handed on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -368,7 +368,7 @@ class Desk:
             answer = refused(error, event, tools, question.action)
         if isinstance(answer, Ask):
             return [self._asks_on(question, answer, tools)]
-        return [self._replies(where, answer, event.sender, tools)]
+        return [self._replies(where, answer, event.sender, tools), *self._settles(answer, event)]
 
     def _settles(self, reply: Reply, event: Incoming) -> list[Effect]:
         """The questions that a command has answered; their messages say what came of them."""

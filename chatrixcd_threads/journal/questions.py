@@ -88,6 +88,16 @@ def of_command(connection: sqlite3.Connection, event_id: str, asker: str) -> Que
     return None if row is None else _question(row)
 
 
+def about(connection: sqlite3.Connection, token: str) -> list[Question]:
+    """The open questions about a launch in doubt."""
+    rows = connection.execute(
+        "SELECT * FROM questions WHERE state = 'open' AND json_extract(payload, '$.token') = ?"
+        " AND json_extract(payload, '$.doubt') IS NOT NULL ORDER BY id",
+        (token,),
+    ).fetchall()
+    return [_question(row) for row in rows]
+
+
 def open_for(connection: sqlite3.Connection, room_id: str, asker: str) -> list[Question]:
     """The open questions of one person in one room, newest first."""
     rows = connection.execute(

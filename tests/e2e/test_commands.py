@@ -158,7 +158,7 @@ NOT_UNDERSTOOD = [
     ("!cd status 1 now", ["do not know what to do with “now”", "Usage: !cd status [TASK]"]),
     ("!cd run demo hello --limt=web1", ["run has no option “--limt”", "Did you mean “--limit”?", "Usage: !cd run"]),
     ("!cd run demo hello —dry-run", ["I did not start Hello.", "--dry-run: bash has nothing like it"]),
-    ("!cd stop", ["task is missing", "Usage: !cd stop TASK"]),
+    ("!cd stop", ["which task?", "none of yours runs here"]),
     ("!cd stop now", ["“now” is no task number"]),
     ("!cd status 99999999999999999999999999", ["is no task number"]),
     ("!cd status 424242", ["Semaphore has no task #424242"]),

@@ -35,7 +35,7 @@ from tests.tty.harness import ROOT, Terminal
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 LONG = 60.0
 PROGRAM = [sys.executable, "-m", "chatrixcd_threads"]
-CLAIM = re.compile(r"claim ([A-Z0-9]{6,})")
+CLAIM = re.compile(r"claim\s+([A-Z0-9]{6,})")
 
 
 class Listening:

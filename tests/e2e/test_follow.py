@@ -216,7 +216,8 @@ def test_a_confirmation_in_semaphore_is_announced(make_stage: StageFactory) -> N
     room = stage.room()
     task, _ = room.start("demo infra")
     waits = room.hear(rf"\ATask #{task} Infra: ❓ waits for a confirmation")
-    assert f"/project/1/history?t={task}" in waits.body
+    assert "Plan: 1 to add, 0 to change, 0 to destroy." in waits.body
+    assert f"!cd confirm {task} applies it" in waits.body
     assert waits.mentions == {"user_ids": [room.person.user_id]}
     stage.api("POST", f"/project/1/tasks/{task}/confirm", {})
     assert "✅ success" in room.end_of(task).body

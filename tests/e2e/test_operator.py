@@ -53,11 +53,12 @@ def test_a_launch_in_doubt_is_settled(stage: Stage) -> None:
             stage.semaphore.fault(Fault("GET", r"/tasks/last", status=500, times=3))
         question = room.question()
         room.react(question, "👍")
-        doubt = room.edit_of(question, "I do not know whether Hello was started", timeout=40)
+        doubt = room.hear("I do not know whether Hello was started", after=question.event_id, timeout=40)
         token = re.findall(r"contains (\w+)", doubt.body)[0]
         if not made:
             told = office.ask(f"!cd resolve {token} not-started")
             assert "counts as not started" in told.body
+            assert "Not done: Hello" in room.edit_of(doubt).body
             assert "Hello was not started" in room.hear(f"{token} is not in doubt any more").body
             continue
         task = next(int(row["id"]) for row in stage.semaphore.tasks() if token in row["message"])

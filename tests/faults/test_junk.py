@@ -434,7 +434,9 @@ def test_an_invitation_is_judged_by_who_sent_it(shared: Rig) -> None:
     rule = shared.proxy.on(r"GET .*/sync", edits(add))
     evil = stranger.create_room("evil", invite=[shared.account.user_id])
     good = shared.room()  # comes later, and the bot is in it: it has seen the other one
-    assert evil not in shared.ask(good, "!cd rooms").text
+    joined, _, invited = shared.ask(good, "!cd rooms").text.partition("invited to")
+    assert evil not in joined
+    assert stranger.user_id in invited  # by whom it really was
     assert shared.account.user_id not in stranger.members(evil)
     shared.proxy.off(rule)
 

@@ -203,7 +203,7 @@ def test_one_task_wherever_it_is_killed(
     check(whole, standin)
     points = [number for number, place in enumerate(seen, 1) if place not in _KILLED_AT]
     _KILLED_AT.update(seen)
-    assert points, "no statement was reached: the list of traced files is wrong"
+    assert len(seen) > 100, "hardly a statement was reached: the list of traced files is wrong"
     for number in points:
         case = make()
         arm()

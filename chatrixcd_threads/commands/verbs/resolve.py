@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import replace
 
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Arg, Ask, Reply, command
 from chatrixcd_threads.commands.post import Also, Where
 from chatrixcd_threads.commands.show import status
 from chatrixcd_threads.errors import NotFound, UsageError, UserError
-from chatrixcd_threads.journal import audit, launches
+from chatrixcd_threads.journal import audit, launches, questions
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.launches import Launch
 from chatrixcd_threads.policy.access import Right
@@ -112,9 +113,11 @@ def _settle(call: Call, launch: Launch, task: Task | None, checked: str) -> Repl
     answer, told = _said(launch, task, checked), _told(call, launch, task)
     where = Where(f"resolved:{launch.token}", launch.room_id, launch.thread)
     then = call.tools.follow_now if task is not None else None
+    asked = tuple(questions.about(call.tools.journal.read(), launch.token))
+    settled = Reply(answer, deed=deed, then=then, accepted=asked if task else (), declined=() if task else asked)
     if launch.room_id == call.room_id:
-        return Reply(answer, mention=(launch.sender,) if launch.sender != call.sender else (), deed=deed, then=then)
-    return Reply(answer, deed=deed, also=(Also(where, told, (launch.sender,)),), then=then)
+        return replace(settled, mention=(launch.sender,) if launch.sender != call.sender else ())
+    return replace(settled, also=(Also(where, told, (launch.sender,)),))
 
 
 def _said(launch: Launch, task: Task | None, checked: str) -> Text:
