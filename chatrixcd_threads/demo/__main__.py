@@ -13,6 +13,8 @@ from chatrixcd_threads.demo.stage import stage
 from chatrixcd_threads.demo.tour import STEPS, Tour
 from chatrixcd_threads.demo.typing import Typing
 
+CHOICES = ("2.10", "2.16", "2.17", "2.19", "2.20")
+
 
 def main() -> int:
     """0 when every step of the tour was answered, or the typing was ended by the person."""
@@ -23,7 +25,7 @@ def main() -> int:
     parser.add_argument(
         "--reload", action="store_true", help="play the tour of the settings files: edits, good and bad"
     )
-    parser.add_argument("--profile", default="2.16", choices=("2.10", "2.16"), help="which Semaphore to behave like")
+    parser.add_argument("--profile", default="2.16", choices=CHOICES, help="which Semaphore to behave like")
     options = parser.parse_args()
     logging.getLogger("nio").setLevel(logging.CRITICAL)  # the person's client; the bot has a log of its own
     signal.signal(signal.SIGTERM, _as_interrupt)
