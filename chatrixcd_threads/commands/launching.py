@@ -25,6 +25,7 @@ from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import Forbidden, Missing, NotSemaphore, SemaphoreError
 from chatrixcd_threads.semaphore.evidence import Expected, hosts_of
 from chatrixcd_threads.semaphore.gates import Plan, Version, work_out
+from chatrixcd_threads.semaphore.launch import Mismatch, Started
 from chatrixcd_threads.semaphore.models import Project, Template
 from chatrixcd_threads.semaphore.wanted import Wanted
 from chatrixcd_threads.text.markup import Text, bold, bullets, code, lines, person, text
@@ -152,7 +153,7 @@ def carry_out(call: Call, payload: Mapping[str, object]) -> Reply:
     known = launches.by_token(call.tools.journal.read(), token)
     if known is None:
         _record(call, payload, token)
-    started = call.tools.launcher.launch(token)
+    started = _launched(call, token)
     name = known.template_name if known is not None else str(payload["summary"])
     found = f"Semaphore's first answer was lost, but I found #{started.task_id} there. Nothing was started twice."
     return Reply(
@@ -166,6 +167,15 @@ def carry_out(call: Call, payload: Mapping[str, object]) -> Reply:
             + " shows its output.",
         )
     )
+
+
+def _launched(call: Call, token: str) -> Started:
+    """The task of the launch. Raises UserError; the admins hear of one that is not what was asked for."""
+    try:
+        return call.tools.launcher.launch(token)
+    except Mismatch as error:
+        call.tools.alarm("⛔ Semaphore made another task than was asked for", (error.sentence, f"Room: {call.room_id}"))
+        raise
 
 
 def _record(call: Call, payload: Mapping[str, object], token: str) -> None:

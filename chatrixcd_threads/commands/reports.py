@@ -15,7 +15,7 @@ from chatrixcd_threads.commands.call import Tools, command_of
 from chatrixcd_threads.commands.notices import ANY_ADMIN
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.show import duration, status
-from chatrixcd_threads.commands.witness import evidence
+from chatrixcd_threads.commands.witness import CONTRADICTS, WAITS, evidence, expectation
 from chatrixcd_threads.events import TaskSeen
 from chatrixcd_threads.journal import inbox, launches, questions
 from chatrixcd_threads.journal.launches import Follow
@@ -23,6 +23,7 @@ from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.evidence import changed_hosts
 from chatrixcd_threads.semaphore.follower import GONE
+from chatrixcd_threads.semaphore.launch import OVER
 from chatrixcd_threads.semaphore.models import Line, Task
 from chatrixcd_threads.text.ansi import plain_line
 from chatrixcd_threads.text.markup import Text, bold, code, lines, person, pre, text
@@ -34,7 +35,6 @@ WIDEST = 300
 READS = 6
 MOST_NAMES = 10
 PLAN_LINE = re.compile(r"(Plan: \d+ to add|No changes\.)")
-WAITS = "waiting_confirmation"
 WAITS_SECONDS = 7 * 86_400.0  # Semaphore sets no limit
 PLAN_SECONDS = 1_800.0  # how long the result of a dry run may be run for real by a yes
 BETWEEN_READS = 1.0  # seconds; 2.16 writes the last records up to this long after the end (API.md 11)
@@ -74,6 +74,8 @@ class Reporter:
         with tools.journal.write() as tx:
             if not launches.saw(tx, follow.id, seen.status):
                 return
+            if waits and expectation(follow).plan_only:
+                return  # nobody may be asked to apply what was to be a plan only: the witness rejects it
             if waits:
                 self._announce(tx, follow, plan, tools)
             else:
@@ -131,8 +133,21 @@ class Reporter:
             where = Where(slot, follow.room_id, follow.thread, None)
             self._poster.post(tx, where, told, priority=Priority.RESULT, mention=(follow.person,))
             self._answered_elsewhere(tx, follow, seen.status)
+            if late := CONTRADICTS in told.plain:
+                self._mismatch(tx, follow, tools)
             if seen.status == "success" and "⛔" not in told.plain:
                 self._offer(tx, follow, tools)
+        if late:  # a stopped one was told to the admins at its first line
+            sentence = next(row for row in told.plain.split("\n") if CONTRADICTS in row)
+            tools.alarm(
+                f"⛔ Task #{follow.task_id} ({follow.template_name}) did not do what was asked",
+                (sentence, OVER, f"Room: {follow.room_id}"),
+            )
+
+    def _mismatch(self, tx: sqlite3.Connection, follow: Follow, tools: Tools) -> None:
+        launch = launches.by_task(tx, follow.project_id, follow.task_id)
+        if launch is not None:
+            launches.move(tx, launch.id, "mismatch", tools.now())
 
     def _answered_elsewhere(self, tx: sqlite3.Connection, follow: Follow, status_now: str) -> None:
         """A plan that does not wait any more leaves no open question behind."""
@@ -190,9 +205,11 @@ class Reporter:
         head = named(follow) + ": " + status(task.status)
         if task.status == "success":
             return lines(head, whose, self._evidence(follow, tools))
+        if follow.evidence.startswith("⛔") and OVER not in follow.evidence and task.status in ("stopped", "error"):
+            # 2.10 ends a stopped task as error, and every version a rejected one (API.md 5.5, 5.6).
+            return lines(named(follow) + ": " + status("stopped"), whose, "I stopped it.", follow.evidence)
         if task.status != "error":
-            stopped = "I stopped it." if follow.evidence.startswith("⛔") else "Somebody stopped it in Semaphore."
-            said = stopped if task.status == "stopped" else odd_end(task)
+            said = "Somebody stopped it in Semaphore." if task.status == "stopped" else odd_end(task)
             return lines(head, whose, said, follow.evidence)
         try:
             records, settled = self._output(follow, tools)

@@ -125,7 +125,7 @@ def test_the_templates_own_limit_is_told_and_expected() -> None:
     assert plan.expected.limit == ("web1",)
 
 
-@pytest.mark.parametrize("version", [V210, V216, V217, None], ids=str)
+@pytest.mark.parametrize("version", [V210, V216, V217, V219, None], ids=str)
 def test_variables_without_a_group_would_break(version: Version | None) -> None:
     """NEWER.md 2.2: an error 500 and a broken row."""
     wanted = Wanted(variables={"a": "1"})
