@@ -290,7 +290,7 @@ def test_the_top_level_holds_what_was_asked_for() -> None:
 
 
 def test_tests_are_collected_from_known_folders_only() -> None:
-    known = {"unit", "threads", "files", "console", "tty", "e2e", "faults", "shape", "contract"}
+    known = {"unit", "threads", "files", "console", "tty", "e2e", "faults", "shape", "contract", "launch"}
     found = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
     assert found <= known
 
