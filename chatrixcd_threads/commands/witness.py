@@ -21,6 +21,7 @@ from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.evidence import Expected, Verdict, judge, may_turn
 from chatrixcd_threads.semaphore.launch import OVER
 from chatrixcd_threads.semaphore.models import Line
+from chatrixcd_threads.semaphore.stopping import stop_when_started
 from chatrixcd_threads.text.markup import Text, bold, code, lines, person, text
 
 log = logging.getLogger("chatrixcd.witness")
@@ -95,7 +96,9 @@ class Witness:
             if task.status == WAITS:  # a stop would hang there on older servers (NEWER.md 1.12)
                 tools.semaphore.reject(follow.project_id, follow.task_id)
                 return "I rejected the plan. Nothing of it is applied."
-            tools.semaphore.stop(follow.project_id, follow.task_id)
+            known = msgspec.structs.replace(task, project_id=follow.project_id)
+            if stop_when_started(tools.semaphore, known).finished:
+                return OVER
         except SemaphoreError as error:
             return f"I could not stop it: {error.sentence} Stop it in Semaphore now."
         return "I asked Semaphore to stop it at once. What it has started on its hosts may go on."
