@@ -41,6 +41,8 @@ BETWEEN_READS = 1.0  # seconds; 2.16 writes the last records up to this long aft
 
 HOSTS_GO_ON = "What it had already started on its hosts may go on."
 MAY_BE_CUT = "The end of the output may be missing: Semaphore loses the last lines of scripts at times."
+RUNNER_LOST = "Runner lost"
+MAY_GO_ON = "Its runner was lost: the job may go on, and the state of its hosts is unknown."
 STILL_ARRIVING = "The output was still arriving when I read it; {logs} shows the rest."
 
 
@@ -224,6 +226,7 @@ class Reporter:
             whose,
             evidence(follow, records),
             text("Its last lines:") + shown if last else shown,
+            MAY_GO_ON if any(row.startswith(RUNNER_LOST) for row in last) else "",
             *self._doubts(task, follow, tools, settled),
         )
 

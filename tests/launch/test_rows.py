@@ -16,7 +16,8 @@ from chatrixcd_threads.journal import questions
 if TYPE_CHECKING:
     from tests.launch.conftest import Open
 
-OLD, NEWER, ALL = ("2.10",), ("2.16", "2.19", "2.20"), ("2.10", "2.16", "2.19", "2.20")
+OLD, NEWER = ("2.10",), ("2.16", "2.17", "2.19", "2.20")
+ALL = (*OLD, *NEWER)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ REFUSED = (
     Refused("2.1", NEWER, "run 1 Infra --auto-approve", "Semaphore would stop at the plan and ask."),
     Refused("2.1", OLD, "run 1 Closed --tags first", "does not know it; 2.13 does"),
     Refused("2.1", OLD, "plan 1 Infra", "does not know it; 2.13 does"),
-    Refused("2.2", ("2.10", "2.16", "2.19"), "run 1 Groupless who=ada", "Give the template a variable group"),
+    Refused("2.2", ("2.10", "2.16", "2.17", "2.19"), "run 1 Groupless who=ada", "Give the template a variable group"),
 )
 
 
@@ -182,7 +183,7 @@ def test_row_12_a_stop_at_the_confirmation_ends_or_can_be_forced(profile: str, o
     yard.rounds(lambda: bool(yard.text(f"waits:{yard.follow(task).id}")))
     yard.say(f"stop {task}")
     assert "I sent nothing" in yard.say(f"confirm {task}")
-    if profile == "2.16":  # stays in `stopping` until somebody uses force
+    if profile in ("2.16", "2.17"):  # stays in `stopping` until somebody uses force
         assert f"stop {task} --force" in yard.say(f"stop {task}")
         yard.say(f"stop {task} --force")
     assert "stopped" in yard.ends(task)
@@ -204,6 +205,14 @@ def test_row_16_a_task_that_goes_back_to_the_queue_is_not_over(profile: str, ope
     yard = opened(profile, "requeues")
     report = yard.ends(yard.starts("Script"))
     assert "✅" in report
+
+
+@pytest.mark.parametrize("profile", ["2.16", "2.20"])
+def test_row_16_a_lost_runner_leaves_the_hosts_in_doubt(profile: str, opened: Open) -> None:
+    yard = opened(profile, "loses-runner")
+    report = yard.ends(yard.starts("Script"))
+    assert "Runner lost: no sign of life" in report
+    assert "the job may go on, and the state of its hosts is unknown" in report
 
 
 @pytest.mark.parametrize("profile", NEWER)

@@ -20,6 +20,7 @@ class Mischief:
     only: bool = False  # ... and the answer is nothing but that
     loses_seconds: float = 0.0  # a job keeps none of its lines of the last so many seconds: short ones keep nothing
     requeues: bool = False  # a task that starts goes back to the queue once (NEWER.md 1.16)
+    loses_runner: bool = False  # a running task becomes `error` although its job may go on (NEWER.md 1.16)
     hangs: bool = False  # the queue stands still: rows stay waiting, POSTs are never answered, /ping says pong
 
     def got(self, task: Row) -> Row:
@@ -49,8 +50,10 @@ MISCHIEFS: Mapping[str, Mischief] = {
     "ignores-tags": Mischief(drops=("tags", "skip_tags")),
     "renames-limit": Mischief(renames={"limit": "host_limit"}),
     "answers-another-template": Mischief(answers={"template_id": 2}),
+    "answers-another-limit": Mischief(answers={"params": {"limit": ["db1"]}}),
     "answers-another-body": Mischief(answers={"status": "accepted"}, only=True),
     "loses-short-logs": Mischief(loses_seconds=0.4),
+    "loses-runner": Mischief(loses_runner=True),
     "requeues": Mischief(requeues=True),
     "hangs": Mischief(hangs=True),
 }

@@ -301,6 +301,10 @@ class Pool:
         self.log(live, f"Started: {task['id']}")
         self.log(live, f"Run TaskRunner with template: {live.template['name']}\n")
         self.set_status(live, "running")
+        if self.store.mischief.loses_runner:
+            self.log(live, "Runner lost: no sign of life")
+            self.set_status(live, "error")
+            return
         try:
             await self.jobs.run(live)
         except JobFailedError as error:
