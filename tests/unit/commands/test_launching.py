@@ -183,6 +183,8 @@ def test_a_plan_that_was_to_end_is_rejected_and_nobody_is_asked(bench: Bench) ->
     task = bench.started("plan 1 6")
     bench.semaphore.runs(task, 1, 6, status="waiting_confirmation")
     assert bench.reported(task, "waiting_confirmation") == ""
+    assert "was to be a plan only" in bench.say(f"confirm {task}")
+    assert bench.semaphore.decided == []
     said = bench.witnessed(task, "Plan: 1 to add, 0 to change, 0 to destroy.")
     assert "it waits to apply its plan, although only a plan was asked for" in said
     assert bench.semaphore.decided == [("reject", task)]
