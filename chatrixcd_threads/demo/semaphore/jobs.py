@@ -125,7 +125,7 @@ class JobRunner:
         emit = _Emitter(lambda raw: self._log(live, raw), self._loses(live))
         command = Command(tuple(argv), folder, self._env(live) if env is None else env)
         try:
-            live.process = Process(command, self.groups, emit, self.profile.term_seconds)
+            live.process = Process(command, self.groups, emit)
         except OSError as error:
             raise JobFailedError(str(error)) from error
         code = await live.process.wait()

@@ -347,7 +347,7 @@ class Pool:
         if before == "running":
             live.killed = True
             if live.process is not None:
-                live.process.kill() if force else live.process.ask_to_end()
+                live.process.kill() if force else live.process.ask_to_end(self.profile.term_seconds)
 
     def stop_all(self, template: Row, *, force: bool) -> None:
         """Every task of a template. Newer servers update waiting ones without telling anybody (NEWER.md 4)."""

@@ -67,9 +67,8 @@ class Groups:
 class Process:
     """A running child. `wait` returns the exit code once its last lines have been read."""
 
-    def __init__(self, command: Command, groups: Groups, emit: Emit, term_seconds: float = 0.0) -> None:
+    def __init__(self, command: Command, groups: Groups, emit: Emit) -> None:
         self._emit = emit
-        self._term_seconds = term_seconds
         self._groups = groups
         self._loop = asyncio.get_running_loop()
         self._pipes: list[asyncio.ReadTransport] = []
@@ -101,13 +100,13 @@ class Process:
         if self._child.poll() is None:
             self._child.kill()
 
-    def ask_to_end(self) -> None:
+    def ask_to_end(self, term_seconds: float) -> None:
         """A graceful stop: SIGTERM to the group and SIGKILL some seconds later, or SIGKILL where no seconds are given."""
-        if not self._term_seconds:
+        if not term_seconds:
             self.kill()
             return
         self._signal_group(signal.SIGTERM)
-        self._loop.call_later(self._term_seconds, self._signal_group, signal.SIGKILL)
+        self._loop.call_later(term_seconds, self._signal_group, signal.SIGKILL)
 
     def _signal_group(self, number: signal.Signals) -> None:
         if self._child.poll() is None:
