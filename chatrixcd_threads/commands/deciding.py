@@ -10,6 +10,7 @@ from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Note, Reply
 from chatrixcd_threads.commands.show import status
 from chatrixcd_threads.commands.tasks import Found
+from chatrixcd_threads.commands.witness import expectation
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.journal import launches
 from chatrixcd_threads.journal.audit import Deed
@@ -28,8 +29,10 @@ def decide(call: Call, found: Found, *, apply: bool) -> Reply:
             f"I sent nothing: task #{task.id} does not wait for a confirmation, it is “{status(task.status).plain}”. "
             "Semaphore would obey all the same, so I answer only while it waits."
         )
-    stoppers = [each.stopper for each in launches.follows_of(call.tools.journal.read(), found.project_id, task.id)]
-    stopper = next((each for each in stoppers if each), None)
+    follows = launches.follows_of(call.tools.journal.read(), found.project_id, task.id)
+    if apply and any(expectation(each).plan_only for each in follows):
+        raise UserError(f"I sent nothing: task #{task.id} was to be a plan only, and a confirmation would apply it.")
+    stopper = next((each.stopper for each in follows if each.stopper), None)
     if stopper is not None and apply:
         raise UserError(
             f"I sent nothing: {stopper} has asked to stop task #{task.id}, and a confirmation would apply its plan."

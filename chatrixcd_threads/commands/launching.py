@@ -26,7 +26,7 @@ from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import Forbidden, Missing, NotSemaphore, SemaphoreError
 from chatrixcd_threads.semaphore.evidence import Expected, hosts_of
 from chatrixcd_threads.semaphore.gates import Plan, Version, work_out
-from chatrixcd_threads.semaphore.launch import InDoubt
+from chatrixcd_threads.semaphore.launch import InDoubt, Mismatch, Started
 from chatrixcd_threads.semaphore.models import Project, Template
 from chatrixcd_threads.semaphore.wanted import Wanted
 from chatrixcd_threads.text.markup import Text, bold, bullets, code, lines, person, text
@@ -168,7 +168,7 @@ def carry_out(call: Call, payload: Mapping[str, object]) -> Answer:
         refuse_when_unsafe(call, str(payload["summary"]))
         _record(call, payload, token)
     try:
-        started = call.tools.launcher.launch(token, allowed=int(str(payload.get("doubt", 0))))
+        started = _launched(call, token, int(str(payload.get("doubt", 0))))
     except InDoubt as doubt:
         name = known.template_name if known is not None else str(payload["summary"])
         again = f"Shall I look once more for it, and start it only if it is still not there ({name})?"
@@ -186,6 +186,15 @@ def carry_out(call: Call, payload: Mapping[str, object]) -> Answer:
             + " shows its output.",
         )
     )
+
+
+def _launched(call: Call, token: str, allowed: int) -> Started:
+    """The task of the launch. Raises UserError; the admins hear of one that is not what was asked for."""
+    try:
+        return call.tools.launcher.launch(token, allowed=allowed)
+    except Mismatch as error:
+        call.tools.alarm("⛔ Semaphore made another task than was asked for", (error.sentence, f"Room: {call.room_id}"))
+        raise
 
 
 def _record(call: Call, payload: Mapping[str, object], token: str) -> None:

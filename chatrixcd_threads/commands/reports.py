@@ -16,7 +16,7 @@ from chatrixcd_threads.commands.notices import ANY_ADMIN
 from chatrixcd_threads.commands.output import BETWEEN_READS, READS, settled_output
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.show import duration, status
-from chatrixcd_threads.commands.witness import evidence
+from chatrixcd_threads.commands.witness import CONTRADICTS, WAITS, evidence, expectation
 from chatrixcd_threads.events import TaskSeen
 from chatrixcd_threads.journal import inbox, launches, questions
 from chatrixcd_threads.journal.launches import Follow
@@ -24,6 +24,7 @@ from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.evidence import changed_hosts
 from chatrixcd_threads.semaphore.follower import GONE
+from chatrixcd_threads.semaphore.launch import OVER
 from chatrixcd_threads.semaphore.models import FINAL, Task
 from chatrixcd_threads.text.ansi import plain_line
 from chatrixcd_threads.text.markup import Text, bold, code, lines, person, pre, text
@@ -34,13 +35,14 @@ LAST_LINES = 12
 WIDEST = 300
 MOST_NAMES = 10
 PLAN_LINE = re.compile(r"(Plan: \d+ to add|No changes\.)")
-WAITS = "waiting_confirmation"
 WAITS_SECONDS = 7 * 86_400.0  # Semaphore sets no limit
 PLAN_SECONDS = 1_800.0  # how long the result of a dry run may be run for real by a yes
 
 ODD_END = "ended"  # our word for a row that Semaphore left in another status for ever
 HOSTS_GO_ON = "What it had already started on its hosts may go on."
 MAY_BE_CUT = "The end of the output may be missing: Semaphore loses the last lines of scripts at times."
+RUNNER_LOST = "Runner lost"
+MAY_GO_ON = "Its runner was lost: the job may go on, and the state of its hosts is unknown."
 STILL_ARRIVING = "The output was still arriving when I read it; {logs} shows the rest."
 
 
@@ -74,6 +76,8 @@ class Reporter:
         with tools.journal.write() as tx:
             if not launches.saw(tx, follow.id, seen.status):
                 return
+            if waits and expectation(follow).plan_only:
+                return  # nobody may be asked to apply what was to be a plan only: the witness rejects it
             if waits:
                 self._announce(tx, follow, plan, tools)
             else:
@@ -131,8 +135,21 @@ class Reporter:
             where = Where(slot, follow.room_id, follow.thread, None)
             self._poster.post(tx, where, told, priority=Priority.RESULT, mention=(follow.person,))
             self._answered_elsewhere(tx, follow, seen.status)
+            if late := CONTRADICTS in told.plain:
+                self._mismatch(tx, follow, tools)
             if seen.status == "success" and "⛔" not in told.plain:
                 self._offer(tx, follow, tools)
+        if late:  # a stopped one was told to the admins at its first line
+            sentence = next(row for row in told.plain.split("\n") if CONTRADICTS in row)
+            tools.alarm(
+                f"⛔ Task #{follow.task_id} ({follow.template_name}) did not do what was asked",
+                (sentence, OVER, f"Room: {follow.room_id}"),
+            )
+
+    def _mismatch(self, tx: sqlite3.Connection, follow: Follow, tools: Tools) -> None:
+        launch = launches.by_task(tx, follow.project_id, follow.task_id)
+        if launch is not None:
+            launches.move(tx, launch.id, "mismatch", tools.now())
 
     def _answered_elsewhere(self, tx: sqlite3.Connection, follow: Follow, status_now: str) -> None:
         """A plan that does not wait any more leaves no open question behind."""
@@ -190,9 +207,11 @@ class Reporter:
         head = named(follow) + ": " + status(task.status)
         if task.status == "success":
             return lines(head, whose, self._evidence(follow, tools))
+        if follow.evidence.startswith("⛔") and OVER not in follow.evidence and task.status in ("stopped", "error"):
+            # 2.10 ends a stopped task as error, and every version a rejected one (API.md 5.5, 5.6).
+            return lines(named(follow) + ": " + status("stopped"), whose, "I stopped it.", follow.evidence)
         if task.status != "error":
-            stopped = "I stopped it." if follow.evidence.startswith("⛔") else "Somebody stopped it in Semaphore."
-            said = stopped if task.status == "stopped" else odd_end(task)
+            said = "Somebody stopped it in Semaphore." if task.status == "stopped" else odd_end(task)
             return lines(head, whose, said, follow.evidence)
         try:
             records, settled = settled_output(tools.semaphore, follow.project_id, follow.task_id, READS, self._pause)
@@ -207,6 +226,7 @@ class Reporter:
             whose,
             evidence(follow, records),
             text("Its last lines:") + shown if last else shown,
+            MAY_GO_ON if any(row.startswith(RUNNER_LOST) for row in last) else "",
             *self._doubts(task, follow, tools, settled),
         )
 

@@ -19,13 +19,17 @@ from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.semaphore.errors import SemaphoreError
-from chatrixcd_threads.semaphore.evidence import Expected, Verdict, judge
+from chatrixcd_threads.semaphore.evidence import Expected, Verdict, judge, may_turn
+from chatrixcd_threads.semaphore.launch import OVER
 from chatrixcd_threads.semaphore.models import Line
+from chatrixcd_threads.semaphore.stopping import stop_when_started
 from chatrixcd_threads.text.markup import Text, bold, code, lines, person, text
 
 log = logging.getLogger("chatrixcd.witness")
 
-ENOUGH_RECORDS = 2_000  # what the log has not shown by then, its beginning does not show
+ENOUGH_RECORDS = 10_000  # a longer log is too much to be read every few seconds; at the end all of it is looked at
+WAITS = "waiting_confirmation"
+CONTRADICTS = "⛔ Its log contradicts what was asked: "
 
 
 class Witness:
@@ -41,12 +45,21 @@ class Witness:
         if follow is None or follow.done or follow.judged:
             return
         records = tools.semaphore.output(follow.project_id, follow.task_id)
+        expected = expectation(follow)
         verdict = weigh(follow, records)
+        if expected.plan_only and not verdict.against:
+            verdict = self._asks(follow, verdict, tools)
         if verdict.against:
             self._contradicted(follow, verdict, tools)
-        elif verdict.settled or len(records) >= ENOUGH_RECORDS:
+        elif not may_turn(expected, verdict) or len(records) >= ENOUGH_RECORDS:
             with tools.journal.write() as tx:
                 launches.judged(tx, follow.id, told(verdict), settled=True)
+
+    def _asks(self, follow: Follow, verdict: Verdict, tools: Tools) -> Verdict:
+        """A task that was to end after its plan must not ask whether it may apply it."""
+        if tools.semaphore.task(follow.project_id, follow.task_id).status != WAITS:
+            return verdict
+        return Verdict(against="it waits to apply its plan, although only a plan was asked for")
 
     def _contradicted(self, follow: Follow, verdict: Verdict, tools: Tools) -> None:
         """The stop goes first: a crash after it finds the task stopped and tells it then."""
@@ -60,7 +73,8 @@ class Witness:
             + code(f"{tools.settings.bot.command_prefix} logs {follow.task_id}"),
         )  # fmt: skip
         with tools.journal.write() as tx:
-            if not launches.judged(tx, follow.id, f"⛔ {sentence}", settled=True):
+            over = f" {OVER}" if stopping == OVER else ""
+            if not launches.judged(tx, follow.id, f"⛔ {sentence}{over}", settled=True):
                 return
             launch = launches.by_task(tx, follow.project_id, follow.task_id)
             if launch is not None:
@@ -86,9 +100,15 @@ class Witness:
     def _stop(self, follow: Follow, tools: Tools) -> str:
         """Looks first: a stop would rewrite the result of a finished task (API.md 5.5)."""
         try:
-            if tools.semaphore.task(follow.project_id, follow.task_id).finished:
-                return "It was over before I could stop it."
-            tools.semaphore.stop(follow.project_id, follow.task_id)
+            task = tools.semaphore.task(follow.project_id, follow.task_id)
+            if task.finished:
+                return OVER
+            if task.status == WAITS:  # a stop would hang there on older servers (NEWER.md 1.12)
+                tools.semaphore.reject(follow.project_id, follow.task_id)
+                return "I rejected the plan. Nothing of it is applied."
+            known = msgspec.structs.replace(task, project_id=follow.project_id)
+            if stop_when_started(tools.semaphore, known).finished:
+                return OVER
         except SemaphoreError as error:
             return f"I could not stop it: {error.sentence} Stop it in Semaphore now."
         return "I asked Semaphore to stop it at once. What it has started on its hosts may go on."
@@ -96,14 +116,18 @@ class Witness:
 
 def weigh(follow: Follow, records: list[Line]) -> Verdict:
     """The verdict on a followed task, as far as these records go."""
-    expected = msgspec.json.decode(follow.expected.encode(), type=Expected)
-    return judge(expected, (record.output for record in records))
+    return judge(expectation(follow), (record.output for record in records))
+
+
+def expectation(follow: Follow) -> Expected:
+    """What the output of a followed task must show."""
+    return msgspec.json.decode(follow.expected.encode(), type=Expected) if follow.expected else Expected()
 
 
 def told(verdict: Verdict) -> str:
     """The verdict as the room reads it at the end."""
     if verdict.against:
-        return f"⛔ Its log contradicts what was asked: {verdict.against}."
+        return f"{CONTRADICTS}{verdict.against}."
     said = [f"The log shows it as asked: {', '.join(verdict.shown)}."] if verdict.shown else []
     if verdict.silent:
         said.append(f"Not confirmed by the log: {', '.join(verdict.silent)}.")

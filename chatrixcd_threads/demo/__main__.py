@@ -16,6 +16,8 @@ from chatrixcd_threads.demo.tour import STEPS, Tour
 from chatrixcd_threads.demo.typing import Typing
 from chatrixcd_threads.demo.window import Window
 
+CHOICES = ("2.10", "2.16", "2.17", "2.19", "2.20")
+
 
 def main() -> int:
     """0 when every step of the tour was answered, or the typing was ended by the person."""
@@ -27,7 +29,7 @@ def main() -> int:
         "--reload", action="store_true", help="play the tour of the settings files: edits, good and bad"
     )
     parser.add_argument("--console", action="store_true", help="on a terminal: start in the bot's console")
-    parser.add_argument("--profile", default="2.16", choices=("2.10", "2.16"), help="which Semaphore to behave like")
+    parser.add_argument("--profile", default="2.16", choices=CHOICES, help="which Semaphore to behave like")
     options = parser.parse_args()
     typing = not (options.tour or options.reload) and sys.stdin.isatty() and sys.stdout.isatty()
     if options.console and not typing:

@@ -62,6 +62,11 @@ def bot_config(homeserver: str, user_id: str, password: str, semaphore: Standin,
     """The settings of the demo's bot: what has no default, and a quicker look at running tasks."""
     return {
         "matrix": {"homeserver": homeserver, "user_id": user_id, "password": password, "store_path": "store"},
-        "semaphore": {"url": semaphore.url, "api_token": semaphore.token("runner"), "poll_seconds": 0.5},
+        "semaphore": {
+            "url": semaphore.url,
+            "api_token": semaphore.token("runner"),
+            "poll_seconds": 0.5,
+            "check_mode_markers": True,  # the demo's jobs have ANSIBLE_CHECK_MODE_MARKERS set
+        },
         "bot": {"admin_users": [admin]},
     }

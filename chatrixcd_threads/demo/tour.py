@@ -40,7 +40,7 @@ STEPS: Final = (
     Step("A failure comes with its last lines.", expect=r"Broken deploy: ❌ failed"),
     Step("A task that takes long.", say="!cd run Demo Long job", expect=r"Shall I start Long job"),
     Step("Confirmed again.", react="👍", expect=r"Task #\d+ \(Long job\)"),
-    Step("How is it?", say="!cd status", expect=r"Long job.*(running|waiting)"),
+    Step("How is it?", say="!cd status", expect=r"Long job.*(running|waiting|starting)"),
     Step("Enough: stop it.", say="!cd stop {task}", expect=r"asked Semaphore to stop"),
     Step("The bot says when it has really stopped.", expect=r"Long job: ⏹ stopped"),
     Step("A typing mistake changes nothing.", say="!cd stattus", expect=r"Did you mean “!cd status”"),

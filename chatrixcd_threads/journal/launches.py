@@ -181,8 +181,8 @@ def follow_stop(
         (person, project_id, task_id),
     )
     tx.execute(
-        "INSERT INTO follows (project_id, task_id, template_name, room_id, thread, person, slot, stopper, stop_slot)"
-        " VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (project_id, task_id, room_id) DO UPDATE SET stop_slot = excluded.stop_slot,"
+        "INSERT INTO follows (project_id, task_id, template_name, room_id, thread, person, slot, stopper, stop_slot, judged)"
+        " VALUES (?,?,?,?,?,?,?,?,?,1) ON CONFLICT (project_id, task_id, room_id) DO UPDATE SET stop_slot = excluded.stop_slot,"
         " stopper = coalesce(stopper, excluded.stopper), done = 0",
         (project_id, task_id, template_name, room_id, thread, person, slot, person, slot),
     )

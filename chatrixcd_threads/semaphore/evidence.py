@@ -31,6 +31,7 @@ _PLANNED: Final = re.compile(r"(Plan: \d+ to add|No changes\.)")
 _RANGE: Final = re.compile(r"\[(\d+):(\d+)\]|\[([a-z]):([a-z])\]")
 _PATTERN: Final = frozenset("!&~:")
 MOST_HOSTS: Final = 10_000
+DRY_RUN: Final = "dry run"
 
 
 class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,11 +44,20 @@ class Expected(msgspec.Struct, frozen=True, omit_defaults=True):
     marked: bool = False  # the job is known to mark its lines in check mode (ANSIBLE_CHECK_MODE_MARKERS)
     destroy: bool = False
     branch: str = ""
+    tags: tuple[str, ...] = ()
+    skip_tags: tuple[str, ...] = ()
 
     @property
     def anything(self) -> bool:
-        """Whether there is something that the output could prove or contradict."""
-        return bool(self.check or self.branch or (self.limit and self.family == "ansible"))
+        """Whether there is something of which the room must hear what the output says."""
+        return bool(
+            self.check or self.branch or self.tags or self.skip_tags or (self.limit and self.family == "ansible")
+        )
+
+    @property
+    def plan_only(self) -> bool:
+        """Whether Terraform was asked to end after its plan."""
+        return self.check and self.family == "terraform"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +67,6 @@ class Verdict:
     against: str = ""
     shown: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
-
-    @property
-    def settled(self) -> bool:
-        """Whether reading on cannot change it for the better."""
-        return bool(self.against) or not self.silent
 
 
 @dataclass
@@ -89,6 +94,15 @@ def judge(expected: Expected, records: Iterable[str]) -> Verdict:
         shown=tuple(point for point, there in points if there),
         silent=tuple(point for point, there in points if not there),
     )
+
+
+def may_turn(expected: Expected, verdict: Verdict) -> bool:
+    """Whether a later line could still contradict: a further play can leave the limit, and a plan that is shown be applied."""
+    if verdict.against:
+        return False
+    if expected.family == "ansible":
+        return expected.hosts is not None or (expected.check and DRY_RUN not in verdict.shown)
+    return expected.plan_only
 
 
 def hosts_of(limit: Sequence[str], inventory: str) -> tuple[str, ...] | None:
@@ -168,7 +182,10 @@ def _points(expected: Expected, seen: _Seen) -> Iterable[tuple[str, bool]]:
         names = ", ".join(expected.limit)
         yield f"limit {names}", expected.hosts is not None and seen.complete
     if expected.check:
-        yield "dry run", seen.marked if expected.family == "ansible" else seen.planned and not seen.applied
+        yield DRY_RUN, seen.marked if expected.family == "ansible" else seen.planned and not seen.applied
+    for name, never_shown in (("tags", expected.tags), ("skip-tags", expected.skip_tags)):
+        if never_shown:
+            yield f"{name} {', '.join(never_shown)}", False
     if expected.branch:
         yield f"branch {expected.branch}", False
 

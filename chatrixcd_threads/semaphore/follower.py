@@ -23,6 +23,9 @@ from chatrixcd_threads.threads.service import Service
 log = logging.getLogger("chatrixcd.follower")
 
 LONGEST_PAUSE = 60.0
+WATCHED_PAUSE = (
+    3.0  # while an output is held against what was asked: a contradiction must not go on for longer than 5 s
+)
 BELIEVED_AFTER = 3  # rounds: a membership or a proxy may be wrong for a moment
 GONE = "gone"  # our word for a task that Semaphore does not know any more
 
@@ -47,6 +50,7 @@ class Follower(Service):
         self._reported: dict[int, str] = {}
         self._absent: dict[int, int] = {}  # follow id -> rounds in a row in which Semaphore did not know the task
         self._failures = 0
+        self._watched = False  # the output of a task is still held against what was asked
 
     def look_now(self) -> None:
         """There is a new task to follow."""
@@ -74,6 +78,7 @@ class Follower(Service):
                 break
             beat()
             answers.append(self._check(follow))
+        self._watched = any(not follow.judged for follow in follows)
         self._failures = self._failures + 1 if answers and not any(answers) else 0
         self._reported = {each.id: self._reported[each.id] for each in follows if each.id in self._reported}
         return bool(follows)
@@ -105,4 +110,5 @@ class Follower(Service):
         return True
 
     def _pause(self) -> float:
-        return float(min(LONGEST_PAUSE, self._poll() * 2 ** min(self._failures, 5)))
+        longest = WATCHED_PAUSE if self._watched else LONGEST_PAUSE
+        return float(min(longest, self._poll() * 2 ** min(self._failures, 5)))

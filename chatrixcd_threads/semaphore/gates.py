@@ -23,7 +23,11 @@ PARAMS_SINCE: Final = (2, 13, 0)  # options live in `params`, permissions in `ta
 BRANCH_SINCE: Final = (2, 10, 31)
 BRANCH_FLAG_SINCE: Final = (2, 14, 0)
 TERRAFORM_ARGUMENTS_SINCE: Final = (2, 17, 0)
-FREE_VARIABLES_SINCE: Final = (2, 18, 0)  # before it variables for a template without a group are an error 500
+FREE_VARIABLES_SINCE: Final = (
+    2,
+    20,
+    0,
+)  # where it was read first; before it variables without a group are an error 500
 HIGHEST_DEBUG: Final = 6
 OLD_DEBUG: Final = 4  # 2.10 knows -vvvv only
 LONGEST: Final = 2_000  # characters of one value
@@ -225,6 +229,8 @@ def work_out(wanted: Wanted, template: Template, version: Version | None) -> Pla
             check=wanted.dry_run,
             destroy=wanted.destroy,
             branch=wanted.branch,
+            tags=wanted.tags,
+            skip_tags=wanted.skip_tags,
         ),
         destroys=wanted.destroy,
     )
@@ -402,13 +408,15 @@ def _asked(body: Mapping[str, object]) -> dict[str, object]:
 
 
 def _seen(task: Task) -> dict[str, object]:
-    fields = {
-        "template_id": task.template_id, "limit": task.limit, "debug": task.debug, "dry_run": task.dry_run,
-        "diff": task.diff, "git_branch": task.git_branch, "arguments": task.arguments,
+    fields: dict[str, object] = {
+        "template_id": task.template_id, "git_branch": task.git_branch, "arguments": task.arguments,
         "environment": task.environment, "inventory_id": task.inventory_id, "build_task_id": task.build_task_id,
     }  # fmt: skip
     if task.params is None:  # before 2.13 the newer options cannot be seen, and the gates let none of them pass
-        fields |= {"debug_level": OLD_DEBUG if task.debug else 0}
+        fields |= {
+            "limit": task.limit, "debug": task.debug, "dry_run": task.dry_run, "diff": task.diff,
+            "debug_level": OLD_DEBUG if task.debug else 0,
+        }  # fmt: skip
     seen: dict[str, object] = {name: _comparable(name, value) for name, value in fields.items() if value}
     return seen | {name: _comparable(name, value) for name, value in (task.params or {}).items()}
 

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.journal import audit, launches
 from chatrixcd_threads.journal.audit import Deed
@@ -21,12 +23,14 @@ from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.gates import differences
 from chatrixcd_threads.semaphore.models import Task
+from chatrixcd_threads.semaphore.stopping import doubt_of, stop_when_started
 
 log = logging.getLogger("chatrixcd.launch")
 
 LOOKS = 3
 PAUSE = 1.0  # seconds between two looks for a task whose POST was not answered
 NEWEST = 50
+OVER = "It was over before I could stop it."
 NOT_STARTED = frozenset({400, 401, 403, 404})  # answers after which there is no task
 
 
@@ -154,9 +158,10 @@ class Launcher:
 
     def _note(self, launch: Launch, task: Task, *, found: bool) -> Started:
         other = differences(launch.body, task)
+        over = f" {OVER}" if task.finished else ""
         with self._journal.write() as tx:
             launches.move(tx, launch.id, "mismatch" if other else "started", self._now(), task.id)
-            launches.follow(tx, launch, task.id, f"⛔ {'; '.join(other)}." if other else "")
+            launches.follow(tx, launch, task.id, f"⛔ {'; '.join(other)}.{over}" if other else "")
             found_it = ", found by its token after the answer was lost" if found else ""
             self._tell(tx, launch, Deed.STARTED, f"#{task.id}, token {launch.token}{found_it}")
             if other:
@@ -169,11 +174,13 @@ class Launcher:
     def _stopped(self, launch: Launch, task: Task) -> Mismatch:
         """Stops a task that is not the one asked for. Once: a finished one is left as it ended."""
         other = "; ".join(differences(launch.body, task)) or "another one than was asked for"
-        done = "It is over already."
+        done = OVER
         if not task.finished:
             try:
-                self._semaphore.stop(launch.project_id, task.id)
-                done = "I asked Semaphore to stop it at once, and say here when it has stopped."
+                known = msgspec.structs.replace(task, project_id=launch.project_id)
+                task = stop_when_started(self._semaphore, known, pause=self._pause)
+                asked = "I asked Semaphore to stop it at once, and say here when it has stopped."
+                done = OVER if task.finished else " ".join(filter(None, (asked, doubt_of(task))))
             except SemaphoreError as error:
                 done = f"I could not stop it: {error.sentence} Stop it in Semaphore."
         log.error("launch %s: task %d is not what was asked for: %s", launch.token, task.id, other)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Arg, Opt, Reply, command
 from chatrixcd_threads.commands.show import status
@@ -14,6 +16,7 @@ from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.semaphore.errors import TimedOut
 from chatrixcd_threads.semaphore.models import NOT_YET_RUN, Task
+from chatrixcd_threads.semaphore.stopping import doubt_of, stop_when_started
 from chatrixcd_threads.text.markup import bold, lines, person, text
 
 HAS_JOB: Final = frozenset({"running", "stopping", "waiting_confirmation", "confirmed"})
@@ -34,13 +37,14 @@ def stop(call: Call) -> Reply:
     task = found.task
     named = text("Task ") + bold(f"#{task.id}")
     if task.finished:
-        return Reply(lines(named + " is over already: " + status(task.status), "There is nothing left to stop."))
+        return _over(task)
     if force:
         refuse_to_kill_what_waits(task)
     name = task.tpl_alias or call.tools.semaphore.template(found.project_id, task.template_id).name
     again = task.status == "stopping" and not force
-    if not again:
-        _ask_semaphore(call, found, force)
+    task = task if again else _ask_semaphore(call, found, force)
+    if task.finished:
+        return _over(task)
     with call.tools.journal.write() as tx:
         launches.follow_stop(
             tx,
@@ -68,9 +72,15 @@ def stop(call: Call) -> Reply:
         lines(
             asked + named + f" ({name}), for " + person(call.sender) + (" by force." if force else "."),
             "I say here when it has stopped. What it has already started on its hosts may go on.",
+            doubt_of(task),
             hint,
         )
     )
+
+
+def _over(task: Task) -> Reply:
+    over = text("Task ") + bold(f"#{task.id}") + " is over already: " + status(task.status)
+    return Reply(lines(over, "There is nothing left to stop."))
 
 
 def refuse_to_kill_what_waits(task: Task) -> None:
@@ -82,10 +92,12 @@ def refuse_to_kill_what_waits(task: Task) -> None:
         )
 
 
-def _ask_semaphore(call: Call, found: Found, force: bool) -> None:
+def _ask_semaphore(call: Call, found: Found, force: bool) -> Task:
     """An answer that never came may still have stopped the task: then it is watched like any other stop."""
+    known = msgspec.structs.replace(found.task, project_id=found.project_id)
     try:
-        call.tools.semaphore.stop(found.project_id, found.task.id, force=force)
+        return stop_when_started(call.tools.semaphore, known, force=force)
     except TimedOut as error:
         if not error.sent:
             raise
+        return found.task

@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from chatrixcd_threads.demo.semaphore import PROFILES, Standin
+from chatrixcd_threads.demo.semaphore import MISCHIEFS, PROFILES, Standin
 
 USERS = ("admin", "runner", "manager", "guest", "outsider")
 
@@ -20,6 +20,7 @@ def main() -> int:
     parser.add_argument("--tick", type=float, default=None, help="seconds of the queue's tick")
     parser.add_argument("--content", type=Path, default=None, help="a file in the form of setup.json")
     parser.add_argument("--lose", type=float, default=0.0, help="share of shell jobs that lose their last lines")
+    parser.add_argument("--mischief", choices=sorted(MISCHIEFS), default="none", help="what it does with tasks")
     options = parser.parse_args()
     content = json.loads(options.content.read_text(encoding="utf-8")) if options.content else None
     profile = replace(PROFILES[options.profile], lose_last_lines=options.lose)
@@ -27,6 +28,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.set())
     with Standin(profile, content, options.port, options.tick) as server:
+        server.mischief(options.mischief)
         print(f"Semaphore stand-in {server.profile.name} at {server.url}")
         for who in USERS:
             print(f"  {who:<9} {server.token(who)}")

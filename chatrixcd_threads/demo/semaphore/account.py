@@ -129,7 +129,8 @@ class Account:
     def _token(self, row: Row, *, whole: bool) -> Row:
         shown = row["id"] if whole or not self.profile.token_prefix else row["id"][:PREFIX]
         created = clock.utc(row["created"], 0) if self.profile.token_created else clock.ZERO
-        return {"id": shown, "created": created, "expired": row["expired"], "user_id": row["user_id"]}
+        made = {"id": shown, "created": created, "expired": row["expired"], "user_id": row["user_id"]}
+        return {**made, **{key: row[key] for key in ("name", "expires_at") if row.get(key)}}
 
     async def tokens(self, context: Context) -> web.StreamResponse:
         """The caller's tokens, newest first."""
@@ -140,7 +141,11 @@ class Account:
 
     async def new_token(self, context: Context) -> web.StreamResponse:
         """One more token; the only time 2.16 shows it whole."""
-        return reply(self._token(self.store.add_token(context.user["id"]), whole=True), 201)
+        fields = {"name": "str", "expires_at": "str"} if self.profile.token_names else {}
+        more = context.body(fields) if fields and context.raw.strip() else {}
+        if more.get("expires_at") and http.moment(more["expires_at"]) <= clock.now():
+            return empty(400)
+        return reply(self._token(self.store.add_token(context.user["id"], **more), whole=True), 201)
 
     async def delete_token(self, context: Context) -> web.StreamResponse:
         """Revoke by the whole text or, in 2.16, by its first eight characters."""

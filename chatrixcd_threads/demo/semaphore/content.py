@@ -1,5 +1,6 @@
 """What a fresh server holds: a dictionary in the form of the recordings' setup.json, loaded in its order."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,7 @@ def demo() -> dict[str, Any]:
     ]
     local = "[web]\nweb1\nweb2\n\n[db]\ndb1\n\n[all:vars]\nansible_connection=local\n"
     ops, infra = {"view_id": "@view:Ops"}, {"view_id": "@view:Infra"}
+    marks = {"LANG": "C.UTF-8", "ANSIBLE_CHECK_MODE_MARKERS": "1"}  # so that a dry run can be verified
     site_params = {
         "allow_override_limit": True,
         "allow_override_tags": True,
@@ -147,7 +149,7 @@ def demo() -> dict[str, Any]:
         "keys": [],
         "repositories": [{"name": "demo", "git_url": "demo", "git_branch": "main", "ssh_key_id": "@key:None"}],
         "inventory": [{"name": "three hosts", "type": "static", "ssh_key_id": "@key:None", "inventory": local}],
-        "environment": [{"name": "common", "json": '{"color":"blue"}', "env": '{"LANG":"C.UTF-8"}'}],
+        "environment": [{"name": "common", "json": '{"color":"blue"}', "env": json.dumps(marks)}],
         "views": [{"title": "Ops", "position": 0}, {"title": "Infra", "position": 1}],
         "template_defaults": {"repository_id": "@repository:demo", "environment_id": "@environment:common"},
         "templates": [

@@ -4,6 +4,7 @@ import posixpath
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,6 +25,14 @@ class RefusedError(Exception):
     def __init__(self, answer: web.Response) -> None:
         super().__init__(answer.status)
         self.answer = answer
+
+
+def moment(text: str) -> int:
+    """A time sent by a client. Raises RefusedError."""
+    try:
+        return int(datetime.fromisoformat(text).timestamp() * 10**9)
+    except ValueError as error:
+        raise RefusedError(empty(400)) from error
 
 
 def empty(status: int) -> web.Response:
@@ -91,6 +100,7 @@ class Context:
     path: dict[str, str]
     user: Row = field(default_factory=dict)
     project: Row = field(default_factory=dict)
+    bits: int = 0  # the user's rights in the project
 
     @property
     def pid(self) -> int:
@@ -109,6 +119,11 @@ class Context:
         if value is None:
             raise RefusedError(self.bad_id(empty(400)))
         return value
+
+    def need(self, bit: int) -> None:
+        """A right in the project. Raises RefusedError."""
+        if not self.user["admin"] and not self.bits & bit:
+            raise RefusedError(empty(403))
 
     def body(self, fields: dict[str, str]) -> Row:
         """The decoded body. Raises RefusedError."""

@@ -45,6 +45,7 @@ class Live:
     process: Process | None = None
     killed: bool = False
     started: asyncio.Task[None] | None = None
+    requeued: bool = False
     secret: Row = field(default_factory=dict)
 
 
@@ -104,7 +105,7 @@ class JobRunner:
         self.say(live, f"Preparing: {live.task['id']}")
         folder = await self._checkout(live)
         try:
-            used = options.used(self.profile, live.task, live.template)
+            used = options.used(self.profile, self.store.mischief.got(live.task), live.template)
         except options.BadOptionsError as error:
             raise JobFailedError(str(error)) from error
         app = live.template["app"] or "ansible"
@@ -122,7 +123,7 @@ class JobRunner:
         await asyncio.sleep(self.profile.spawn_seconds)
         if live.killed and self.profile.kill_before_spawn:
             raise JobKilledError("signal: killed")
-        emit = _Emitter(lambda raw: self._log(live, raw), self._loses(live), self.profile.lose_seconds)
+        emit = _Emitter(lambda raw: self._log(live, raw), self._loses(live))
         command = Command(tuple(argv), folder, self._env(live) if env is None else env)
         try:
             live.process = Process(command, self.groups, emit, self._room)
@@ -135,15 +136,17 @@ class JobRunner:
             kind = JobKilledError if live.killed else JobFailedError
             raise kind(failure_text(code))
 
-    def _loses(self, live: Live) -> bool:
+    def _loses(self, live: Live) -> float:
+        """How many seconds before its end the lines of this process are lost."""
         shell = live.template["app"] not in ("ansible", "")
-        return shell and self._rng.random() < self.profile.lose_last_lines
+        chance = shell and self._rng.random() < self.profile.lose_last_lines
+        return max(self.store.mischief.loses_seconds, self.profile.lose_seconds if chance else 0.0)
 
     def _env(self, live: Live) -> dict[str, str]:
         env = {"PATH": self.workspace.search_path(), "HOME": str(self.workspace.root), "LANG": "C.UTF-8"}
-        group = self._group(live) or {}
-        env.update({str(k): str(v) for k, v in json.loads(group.get("env") or "{}").items()})
-        env.update({s["name"]: s["secret"] for s in group.get("secrets") or [] if s["type"] == "env"})
+        for group in self.store.groups(live.template):
+            env.update({str(k): str(v) for k, v in json.loads(group.get("env") or "{}").items()})
+            env.update({s["name"]: s["secret"] for s in group.get("secrets") or [] if s["type"] == "env"})
         return {**env, **self._versions(live)}
 
     def _versions(self, live: Live) -> dict[str, str]:
@@ -166,11 +169,8 @@ class JobRunner:
             seen += 1
         return str((current or {}).get("version") or "") if seen else ""
 
-    def _group(self, live: Live) -> Row | None:
-        return self.store.get("environment", live.task["project_id"], live.template.get("environment_id"))
-
     def _variables(self, live: Live) -> Row:
-        return options.variables(self.profile, live.task, self._group(live))
+        return options.variables(self.profile, live.task, self.store.groups(live.template))
 
     # --- checkout
 
@@ -185,7 +185,8 @@ class JobRunner:
         name = f"repository_{repository['id']}_{live.template['id']}"
         target = self.workspace.root / name
         url = self.workspace.folders.get(repository["git_url"], repository["git_url"])
-        branch = live.task.get("git_branch") or live.template.get("git_branch") or repository["git_branch"]
+        asked = options.source(self.profile, live.task, live.template)
+        branch = asked["git_branch"] or live.template.get("git_branch") or repository["git_branch"]
         shutil.rmtree(target, ignore_errors=True)
         self.say(live, f"Cloning Repository {repository['git_url']}")
         env = {**os.environ, **_GIT_ENV}
@@ -202,7 +203,7 @@ class JobRunner:
         return target
 
     async def _commit(self, live: Live, target: Path, env: dict[str, str]) -> None:
-        wanted = live.task.get("commit_hash")
+        wanted = options.source(self.profile, live.task, live.template)["commit_hash"]
         if wanted:
             self.say(live, f"Checkout repository to {wanted}")
             try:
@@ -219,7 +220,7 @@ class JobRunner:
     # --- apps
 
     async def _shell(self, live: Live, folder: Path, used: options.Used, start: tuple[str, ...]) -> None:
-        given = [options.as_argument(name, value) for name, value in self._variables(live).items()]
+        given = [options.as_argument(self.profile, name, value) for name, value in self._variables(live).items()]
         self._rng.shuffle(given)
         await self.execute(live, [*start, used.playbook, *given, *used.arguments], folder)
 
@@ -298,7 +299,7 @@ class JobRunner:
         inventory = self.store.get("inventory", live.task["project_id"], used.inventory_id)
         workspace = (inventory or {}).get("inventory") or "default"
         await self.execute(live, [*start, "workspace", "select", "-or-create=true", workspace], folder)
-        tail = [*lock, *(["-destroy"] if used.destroy else []), *self._vars(live)]
+        tail = [*lock, *(["-destroy"] if used.destroy else []), *self._vars(live), *used.arguments]
         before = len(self.store.output[live.task["id"]])
         await self.execute(live, [*start, "plan", *tail], folder)
         records = self.store.output[live.task["id"]][before:]
@@ -311,7 +312,7 @@ class JobRunner:
     def _vars(self, live: Live) -> list[str]:
         made: list[str] = []
         for name, value in self._variables(live).items():
-            made += ["-var", options.as_argument(name, value)]
+            made += ["-var", options.as_argument(self.profile, name, value)]
         return made
 
     async def _answered(self, live: Live) -> bool:
@@ -326,21 +327,22 @@ class JobRunner:
             if status == "rejected":
                 self._set(live, "error")
                 return False
-            if status == "stopped":
+            if status == "stopping" and self.profile.stop_ends_asking:
+                self._set(live, "stopped")
+            if live.task["status"] == "stopped":
                 return False
 
 
 class _Emitter:
-    """Passes lines on; of a run that shall lose its end, each line waits a moment and may be cut off."""
+    """Passes lines on; of a run that shall lose its end, each line waits so many seconds and may be cut off."""
 
-    def __init__(self, sink: Callable[[bytes], None], loses: bool, delay: float) -> None:
+    def __init__(self, sink: Callable[[bytes], None], delay: float) -> None:
         self._sink = sink
-        self._loses = loses
         self._delay = delay
         self._waiting: list[asyncio.TimerHandle] = []
 
     def __call__(self, raw: bytes) -> None:
-        if not self._loses:
+        if not self._delay:
             self._sink(raw)
             return
         self._waiting.append(asyncio.get_running_loop().call_later(self._delay, self._sink, raw))

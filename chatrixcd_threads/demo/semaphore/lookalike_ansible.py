@@ -6,15 +6,18 @@ form of the output: API.md section 9 (exit codes 1, 2 and 4) and the recordings 
 """
 
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 GREEN, YELLOW, RED, CYAN, PURPLE = "0;32", "0;33", "0;31", "0;36", "1;35"
 WIDTH = 79
+_TRUE = ("1", "true", "yes", "on", "y", "t")  # as Ansible reads a boolean
 LOCAL_TASK_SECONDS = 120
 
 
@@ -29,6 +32,13 @@ class Options:
     skip_tags: list[str] = field(default_factory=list)
     variables: dict[str, object] = field(default_factory=dict)
     check: bool = False
+    verbose: bool = False
+    marks: bool = False  # ANSIBLE_CHECK_MODE_MARKERS: banners of a dry run say so
+
+    @property
+    def mark(self) -> str:
+        """What follows the name in a banner."""
+        return " [CHECK MODE]" if self.check and self.marks else ""
 
 
 @dataclass
@@ -73,7 +83,7 @@ def _banner(text: str) -> None:
 
 def parse_options(argv: list[str]) -> Options:
     """Read the command line; unknown options are let pass."""
-    found = Options()
+    found = Options(marks=os.environ.get("ANSIBLE_CHECK_MODE_MARKERS", "").lower() in _TRUE)
     words = list(argv)
     with_value = {"-i", "--extra-vars", "--forks", "-e", "--limit", "--tags", "--skip-tags", "--vault-id"}
     while words:
@@ -96,8 +106,10 @@ def _apply(found: Options, key: str, value: str) -> None:
         found.skip_tags += value.split(",")
     elif key in ("--extra-vars", "-e"):
         found.variables.update(json.loads(value) if value.startswith("{") else {})
-    elif key == "--check":
+    elif key in ("--check", "-C"):
         found.check = True
+    elif re.fullmatch("-v+", key):
+        found.verbose = True
     elif not key.startswith("-"):
         found.playbook = key
 
@@ -203,14 +215,18 @@ class Runner:
         if not book.is_file():
             _say(f"[ERROR]: the playbook: {self.options.playbook} could not be found", RED)
             return 1
+        if self.options.mark:
+            _banner("DRY RUN")
         for play in parse_playbook(book.read_text(encoding="utf-8")):
             self._play(play, [h for h in choose(play.hosts, self.groups) if h in chosen])
         self._recap()
+        if self.options.mark:
+            _banner("DRY RUN")
         worst = self.counts.values()
         return 4 if any(c.unreachable for c in worst) else 2 if any(c.failed for c in worst) else 0
 
     def _play(self, play: Play, hosts: list[str]) -> None:
-        _banner(f"PLAY [{play.name or play.hosts}]")
+        _banner(f"PLAY [{play.name or play.hosts}]{self.options.mark}")
         if not hosts:
             _say("skipping: no hosts matched", CYAN)
         for host in hosts:
@@ -218,7 +234,7 @@ class Runner:
         alive = list(hosts)
         for step in play.steps:
             if self._tagged(step) and alive:
-                _banner(f"TASK [{step.name}]")
+                _banner(f"TASK [{step.name}]{self.options.mark}")
                 alive = [host for host in alive if self._step(step, host)]
 
     def _tagged(self, step: Step) -> bool:
@@ -264,6 +280,7 @@ class Runner:
             return True
         text = self._fill(step.text, host)
         argv = ["bash", "-c", text] if step.module == "shell" else shlex.split(text)
+        begun = time.monotonic()
         try:
             done = subprocess.run(argv, capture_output=True, text=True, timeout=LOCAL_TASK_SECONDS, check=False)
             code, message = done.returncode, done.stderr.strip()
@@ -276,7 +293,8 @@ class Runner:
             return False
         count.ok += 1
         count.changed += 1
-        _say(f"changed: [{host}]", YELLOW)
+        took = {"changed": True, "cmd": argv, "delta": f"0:00:{time.monotonic() - begun:09.6f}", "rc": code}
+        _say(f"changed: [{host}]" + (f" => {json.dumps(took)}" if self.options.verbose else ""), YELLOW)
         return True
 
     def _recap(self) -> None:

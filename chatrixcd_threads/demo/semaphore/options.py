@@ -1,6 +1,7 @@
 """Which options of a task are really used: the permissions of 2.13 and later (NEWER.md section 2.1)."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,7 +114,7 @@ def _older(task: Row, template: Row) -> Used:
     )
 
 
-def _newer(task: Row, template: Row) -> Used:
+def _newer(profile: Profile, task: Row, template: Row) -> Used:
     """2.13+: what the template does not allow is dropped without a word."""
     asked: Row = task.get("params") or {}
     allowed: Row = template.get("task_params") or {}
@@ -121,13 +122,14 @@ def _newer(task: Row, template: Row) -> Used:
     debug = bool(asked.get("debug")) and bool(allowed.get("allow_debug"))
     inventory = task.get("inventory_id") if allowed.get("allow_override_inventory") else None
     approve = bool(asked.get("auto_approve")) and bool(allowed.get("allow_auto_approve"))
+    hidden = {name for name in ("dry_run", "diff") if profile.hide_flags and allowed.get(f"hide_{name}")}
     return Used(
         limit=_choose(asked, allowed, "limit", "allow_override_limit"),
         tags=_choose(asked, allowed, "tags", "allow_override_tags"),
         skip_tags=_choose(asked, allowed, "skip_tags", "allow_override_skip_tags"),
         verbosity=(4 if level < 1 else min(level, 6)) if debug else 0,
-        dry_run=bool(asked.get("dry_run")),
-        diff=bool(asked.get("diff")),
+        dry_run=bool(asked.get("dry_run")) and "dry_run" not in hidden,
+        diff=bool(asked.get("diff")) and "diff" not in hidden,
         plan=bool(asked.get("plan")),
         destroy=bool(asked.get("destroy")),
         auto_approve=approve or bool(allowed.get("auto_approve")),
@@ -140,16 +142,25 @@ def _newer(task: Row, template: Row) -> Used:
 
 def used(profile: Profile, task: Row, template: Row) -> Used:
     """The options the job is started with."""
-    found = _newer(task, template) if profile.params else _older(task, template)
+    found = _newer(profile, task, template) if profile.params else _older(task, template)
     playbook = found.playbook if template["app"] in ("ansible", "") else template["playbook"]
-    given = () if template["app"] in TERRAFORM_APPS else _all_arguments(task, template)
+    without = template["app"] in TERRAFORM_APPS and not profile.terraform_arguments
+    given = () if without else _all_arguments(task, template)
     return Used(**{**vars(found), "playbook": playbook, "arguments": given})
 
 
-def variables(profile: Profile, task: Row, group: Row | None) -> Row:
-    """The variables of group and task in one; which side wins depends on the version."""
+def source(profile: Profile, task: Row, template: Row) -> Row:
+    """The branch and the commit that are asked for, as far as they are obeyed."""
+    obeyed = not profile.branch_flag or template.get("allow_override_branch_in_task")
+    return {key: task.get(key) if obeyed else None for key in ("git_branch", "commit_hash")}
+
+
+def variables(profile: Profile, task: Row, groups: Iterable[Row]) -> Row:
+    """The variables of groups and task in one; which side wins depends on the version."""
     ours: Row = json.loads(task.get("environment") or "{}")
-    theirs: Row = json.loads((group or {}).get("json") or "{}")
+    theirs: Row = {}
+    for group in groups:
+        theirs.update(json.loads(group.get("json") or "{}"))
     return {**theirs, **ours} if profile.task_env_wins else {**ours, **theirs}
 
 
@@ -165,6 +176,7 @@ def environment_error(text: str) -> str | None:
     return f"Error: json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
 
 
-def as_argument(name: str, value: Any) -> str:
+def as_argument(profile: Profile, name: str, value: Any) -> str:
     """One variable as shell and Terraform jobs get it."""
-    return f"{name}={gojson.percent_s(value)}"
+    plain = profile.plain_values and not isinstance(value, str)
+    return f"{name}={gojson.dumps(value).decode() if plain else gojson.percent_s(value)}"

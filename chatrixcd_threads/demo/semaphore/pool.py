@@ -9,7 +9,7 @@ from chatrixcd_threads.demo.semaphore.jobs import JobFailedError, JobKilledError
 from chatrixcd_threads.demo.semaphore.output import Writer
 from chatrixcd_threads.demo.semaphore.process import Groups
 from chatrixcd_threads.demo.semaphore.shape import Shaper
-from chatrixcd_threads.demo.semaphore.store import Record, Row, Store
+from chatrixcd_threads.demo.semaphore.store import Record, Row, Store, group_ids
 from chatrixcd_threads.demo.semaphore.ws import Hub
 
 FINAL = ("success", "error", "stopped")
@@ -174,6 +174,8 @@ class Pool:
             asked = full.get("limit", "")
             options.take_limit(full)
             full["limit"] = asked
+            if "params" in full:
+                full["params"] = self.store.mischief.stored(full["params"])
         if template.get("type") == "build":
             latest = self.store.tasks_of(template["project_id"], template["id"])
             last = latest[0].get("version") if latest else None
@@ -194,7 +196,7 @@ class Pool:
         if not text:
             return
         problem = options.environment_error(text)
-        if problem is None and template.get("environment_id") is None:
+        if problem is None and not group_ids(template) and not self.profile.free_variables:
             problem = "Error: environment not found"
         if problem is not None:
             task["status"] = "error"
@@ -206,12 +208,17 @@ class Pool:
         self.hung = True
         self.writer.freeze()
 
+    @property
+    def stuck(self) -> bool:
+        """Does the queue stand still?"""
+        return self.hung or self.store.mischief.hangs
+
     # --- the queue
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(self.profile.tick)
-            if not self.hung:
+            if not self.stuck:
                 self._start_one() if self.profile.ticked_queue else self._start_all()
 
     def wake(self) -> None:
@@ -223,7 +230,8 @@ class Pool:
 
     def _woken(self) -> None:
         self._waking = False
-        self._start_all()
+        if not self.stuck:
+            self._start_all()
 
     def _start_one(self) -> None:
         if not self.queue:
@@ -258,12 +266,25 @@ class Pool:
 
     async def _run(self, live: Live) -> None:
         with contextlib.suppress(asyncio.CancelledError):
+            if self.store.mischief.requeues and not live.requeued:
+                await self._requeue(live)
+                return
             await self._work(live)
             self.running.remove(live)
             live.task["end"] = clock.now()
             self.frame(live.task, live.audience)
             self.event(live.task, live.template["name"])
             self.wake()
+
+    async def _requeue(self, live: Live) -> None:
+        """The start came to nothing: back to the queue (NEWER.md 1.16)."""
+        live.requeued = True
+        self.set_status(live, "starting")
+        await asyncio.sleep(self.profile.starting_seconds)
+        self.set_status(live, "waiting")
+        self.running.remove(live)
+        self.queue.append(live)
+        self.wake()
 
     async def _work(self, live: Live) -> None:
         task = live.task
@@ -273,9 +294,17 @@ class Pool:
         self.set_status(live, "starting")
         self.event(task, live.template["name"])
         await asyncio.sleep(self.profile.starting_seconds)
+        if not self.profile.runners:
+            self.log(live, "no runners available")
+            self.set_status(live, "error")
+            return
         self.log(live, f"Started: {task['id']}")
         self.log(live, f"Run TaskRunner with template: {live.template['name']}\n")
         self.set_status(live, "running")
+        if self.store.mischief.loses_runner:
+            self.log(live, "Runner lost: no sign of life")
+            self.set_status(live, "error")
+            return
         try:
             await self.jobs.run(live)
             await self.writer.room()
@@ -320,7 +349,18 @@ class Pool:
         if before == "running":
             live.killed = True
             if live.process is not None:
-                live.process.kill()
+                live.process.kill() if force else live.process.ask_to_end(self.profile.term_seconds)
+
+    def stop_all(self, template: Row, *, force: bool) -> None:
+        """Every task of a template. Newer servers update waiting ones without telling anybody (NEWER.md 4)."""
+        for live in [*self.queue, *self.running]:
+            if live.template is not template:
+                continue
+            if live in self.queue and self.profile.stop_all_silent:
+                self.queue.remove(live)
+                live.task.update(status="stopped", end=clock.now())
+            else:
+                self.stop_task(live.task, force=force)
 
     def _stop_unknown(self, task: Row) -> None:
         """A finished task, or one a dead server left behind: the row is simply rewritten."""

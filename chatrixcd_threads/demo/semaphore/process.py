@@ -106,6 +106,18 @@ class Process:
         if self._child.poll() is None:
             self._child.kill()
 
+    def ask_to_end(self, term_seconds: float) -> None:
+        """A graceful stop: SIGTERM to the group and SIGKILL some seconds later, or SIGKILL where no seconds are given."""
+        if not term_seconds:
+            self.kill()
+            return
+        self._signal_group(signal.SIGTERM)
+        self._loop.call_later(term_seconds, self._signal_group, signal.SIGKILL)
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        if self._child.poll() is None:
+            os.killpg(self._child.pid, number)
+
     def abandon(self) -> None:
         """Close the pipes, as the death of the server does: a child that writes dies of it."""
         for pipe in self._pipes:

@@ -7,18 +7,20 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
+from chatrixcd_threads.demo.semaphore import clock, http
 from chatrixcd_threads.demo.semaphore import content as contents
-from chatrixcd_threads.demo.semaphore import http
 from chatrixcd_threads.demo.semaphore.account import Account
 from chatrixcd_threads.demo.semaphore.faults import Fault, Faults
 from chatrixcd_threads.demo.semaphore.http import Context, RefusedError, Route, empty
 from chatrixcd_threads.demo.semaphore.jobs import Workspace
+from chatrixcd_threads.demo.semaphore.mischief import MISCHIEFS, Mischief
 from chatrixcd_threads.demo.semaphore.objects_api import Objects
 from chatrixcd_threads.demo.semaphore.pool import Pool
 from chatrixcd_threads.demo.semaphore.profile import Profile, for_name
@@ -37,6 +39,16 @@ T = TypeVar("T")
 Request = tuple[str, str, Any]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """One request: when it had arrived (seconds since 1970), and what was asked."""
+
+    at: float
+    method: str
+    path: str
+    body: Any
+
+
 class StandinError(RuntimeError):
     """The server could not be started or did not end."""
 
@@ -47,7 +59,7 @@ class _Core:
     def __init__(self, profile: Profile, content: Mapping[str, Any], folder: Path) -> None:
         self.profile = profile
         self.faults = Faults()
-        self.seen: list[Request] = []
+        self.seen: list[Seen] = []
         self.store = Store(profile)
         self.tokens = contents.Loader(self.store, content).load()
         shaper = Shaper(self.store)
@@ -73,7 +85,7 @@ class _Core:
             body = json.loads(raw) if raw else None
         except ValueError:
             body = raw.decode("utf-8", "replace")
-        self.seen.append((request.method, request.raw_path, body))
+        self.seen.append(Seen(clock.now() / 10**9, request.method, request.raw_path, body))
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """The real answer."""
@@ -120,12 +132,18 @@ class _Core:
         role = self.store.members.get((number, context.user["id"]))
         if role is None and not admin:
             raise RefusedError(empty(404))
-        if route.bit and not admin and not ROLES.get(role or "", 0) & route.bit:
-            raise RefusedError(empty(403))
+        context.bits = ROLES["owner"] if admin else ROLES.get(role or "", 0)
+        if route.bit:
+            context.need(route.bit)
         context.project = project
 
     def _unknown_project(self, admin: bool) -> int:
         return self.profile.admin_unknown_project if admin else 404
+
+    def play(self, mischief: Mischief) -> None:
+        """Another mischief; a queue that stood still goes on."""
+        self.store.mischief = mischief
+        self.pool.wake()
 
     def restart(self) -> None:
         """Memory gone, connections cut, rows stay."""
@@ -241,7 +259,20 @@ class Standin:
 
     def requests(self) -> list[Request]:
         """What was asked so far: method, path with query, parsed body."""
+        return [(seen.method, seen.path, seen.body) for seen in self.seen()]
+
+    def seen(self) -> list[Seen]:
+        """The same with the times."""
         return self._call(lambda core: list(core.seen))
+
+    def lines(self, task_id: int) -> list[tuple[float, str]]:
+        """What a task has put out, stored so far: when (seconds since 1970), and the line."""
+        return self._call(lambda core: [(each.time / 10**9, each.text) for each in core.store.output[task_id]])
+
+    def mischief(self, which: str | Mischief) -> None:
+        """From now on this is done with tasks: a name of `MISCHIEFS` or a Mischief. `none` ends it."""
+        chosen = MISCHIEFS[which] if isinstance(which, str) else which
+        self._call(lambda core: core.play(chosen))
 
     def tasks(self) -> list[Row]:
         """All task rows, oldest first, as the single GET shows them."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from chatrixcd_threads.demo.semaphore import clock
 from chatrixcd_threads.demo.semaphore.profile import Profile
-from chatrixcd_threads.demo.semaphore.store import Record, Row, Store
+from chatrixcd_threads.demo.semaphore.store import Record, Row, Store, group_ids
 
 _TASK_OLD = (
     ("debug", False),
@@ -175,7 +175,7 @@ class Shaper:
         body = {key: row[key] for key in _TASK_NEW if row.get(key) not in (None, "")}
         shown = {key: value for key, value in times.items() if value}
         made = {**head, "playbook": row.get("playbook", ""), "limit": row.get("limit", "") if posted else "", **body}
-        return {**made, **shown, **({"secret": "{}"} if posted else {})}
+        return {**made, **shown, **({"secret": "{}"} if posted and self.profile.post_secret else {})}
 
     def listed(self, row: Row, *, bare: bool = False) -> Row:
         """A task as the lists show it, with fields of its template. `bare`: as in Bolt's template list."""
@@ -207,7 +207,8 @@ class Shaper:
         """One record of the output (API.md section 11)."""
         text = record.text.encode("utf-8", "replace").decode()
         if self.profile.output_ids:
-            return {"id": 0, "task_id": task_id, "time": clock.utc(record.time, 6), "output": text}
+            made = {"id": 0, "task_id": task_id, "time": clock.utc(record.time, 6), "output": text}
+            return {**made, "stage_id": None} if self.profile.stage_ids else made
         return {"task_id": task_id, "task": "", "time": self.stamp(record.time), "output": text}
 
     # --- templates
@@ -224,13 +225,15 @@ class Shaper:
             for var in variables
         ]
 
-    def template(self, row: Row, *, listed: bool = False, posted: bool = False) -> Row:
-        """A template of a list, of the single GET, or of a POST's answer."""
+    def template(self, row: Row, *, listed: bool = False, posted: bool = False, bits: int = 0) -> Row:
+        """A template of a list, of the single GET, or of a POST's answer; `bits` are the caller's rights."""
         last = None if posted else self._last_task(row, listed=listed)
         count = len(self.store.tasks_of(row["project_id"], row["id"])) if self.profile.count_tasks and not posted else 0
         head = {"id": row["id"], "project_id": row["project_id"]}
         if self.profile.omit_empty:
             made = {**head, **self._template_new(row, listed=listed), "tasks": count}
+            if self.profile.template_permissions and not posted:
+                made["permissions"] = bits
             return {**made, "last_task": last} if last else made
         shown = {key: row.get(key, default) for key, default in _TEMPLATE_OLD}
         bolt = self.profile.full_lists
@@ -248,6 +251,9 @@ class Shaper:
         if listed:
             for key in _LIST_HIDES:
                 shown.pop(key, None)
+        if self.profile.group_lists:
+            several = group_ids(row)
+            shown.update(environment_ids=several, environment_id=several[0] if several else 0)
         if row.get("survey_vars"):
             shown["survey_vars"] = self.survey(row["survey_vars"])
         if row.get("vaults"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatrixcd_threads.demo.semaphore import clock
+from chatrixcd_threads.demo.semaphore.mischief import NONE, Mischief
 from chatrixcd_threads.demo.semaphore.profile import Profile
 
 Row = dict[str, Any]
@@ -23,11 +24,19 @@ class Record:
     text: str
 
 
+def group_ids(template: Row) -> list[int]:
+    """The ids of a template's variable groups, in either form."""
+    one = template.get("environment_id")
+    several: list[int] | None = template.get("environment_ids")
+    return several if several is not None else [one] if one else []
+
+
 @dataclass
 class Store:
     """All tables. Plain rows; what a caller may see of them is made in `shape`."""
 
     profile: Profile
+    mischief: Mischief = NONE
     users: list[Row] = field(default_factory=list)
     tokens: list[Row] = field(default_factory=list)
     sessions: dict[str, int] = field(default_factory=dict)
@@ -77,10 +86,10 @@ class Store:
                 return user if user["password"] == password else None
         return None
 
-    def add_token(self, user_id: int) -> Row:
+    def add_token(self, user_id: int, **more: Any) -> Row:
         """A new API token: 44 lower-case characters (API.md section 1.1)."""
         text = secrets.token_urlsafe(32).lower()[:43] + "="
-        row: Row = {"id": text, "created": clock.now(), "expired": False, "user_id": user_id}
+        row: Row = {"id": text, "created": clock.now(), "expired": False, "user_id": user_id, **more}
         self.tokens.append(row)
         return row
 
@@ -138,6 +147,11 @@ class Store:
     def remove(self, kind: str, row: Row) -> None:
         """Forget the object."""
         self.objects[kind].remove(row)
+
+    def groups(self, template: Row) -> list[Row]:
+        """The variable groups of a template; later ones override earlier ones."""
+        found = [self.get("environment", template["project_id"], each) for each in group_ids(template)]
+        return [each for each in found if each is not None]
 
     # --- tasks
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from datetime import datetime
 
 from aiohttp import web
 
@@ -26,14 +25,6 @@ _OLDER = dict.fromkeys(("debug", "dry_run", "diff"), "bool")
 _IGNORED = ("id", "status", "created", "user_id", "project_id")
 
 
-def _moment(text: str) -> int:
-    """A time sent by a client. Raises RefusedError."""
-    try:
-        return int(datetime.fromisoformat(text).timestamp() * 10**9)
-    except ValueError as error:
-        raise RefusedError(empty(400)) from error
-
-
 class Tasks:
     """The handlers."""
 
@@ -49,7 +40,7 @@ class Tasks:
         made = [
             route("GET", "/project/{p}/tasks", self.all),
             route("GET", "/project/{p}/tasks/last", self.last),
-            route("POST", "/project/{p}/tasks", self.new, bit=1),
+            route("POST", "/project/{p}/tasks", self.new, bit=0 if self.profile.body_before_role else 1),
             route("GET", one, self.one),
             route("DELETE", one, self.delete, bit=4),
             route("GET", one + "/output", self.output),
@@ -91,16 +82,30 @@ class Tasks:
 
     async def last(self, context: Context) -> web.StreamResponse:
         """The newest ones."""
-        rows = self.store.tasks_of(context.pid)[: self._limit(context)]
-        return reply([self.shaper.listed(row) for row in rows])
+        return self._page(context, self.store.tasks_of(context.pid))
+
+    def _page(self, context: Context, rows: list[Row]) -> web.StreamResponse:
+        """One page of the newest: by `limit`, or since 2.18 by `count` and `before`."""
+        if not self.profile.task_pages:
+            return reply([self.shaper.listed(row) for row in rows[: self._limit(context)]])
+        query = context.request.query
+        count = http.number(query.get("count", "")) or self._limit(context)
+        count = count if 1 <= count <= LAST else LAST
+        before = http.number(query.get("before", "")) or 0
+        rows = sorted((row for row in rows if before < 1 or row["id"] < before), key=lambda row: -int(row["id"]))
+        answer = reply([self.shaper.listed(row) for row in rows[:count]])
+        answer.headers["X-Has-Next"] = "true" if len(rows) > count else "false"
+        return answer
 
     async def of_template(self, context: Context) -> web.StreamResponse:
         """The same of one template."""
         template = self.store.get("templates", context.pid, context.id("t"))
         if template is None:
             return empty(404)
-        limit = self._limit(context) if context.request.path.rstrip("/").endswith("/last") else LONGEST_LIST
-        return reply([self.shaper.listed(row) for row in self.store.tasks_of(context.pid, template["id"])[:limit]])
+        rows = self.store.tasks_of(context.pid, template["id"])
+        if context.request.path.rstrip("/").endswith("/last"):
+            return self._page(context, rows)
+        return reply([self.shaper.listed(row) for row in rows[:LONGEST_LIST]])
 
     async def one(self, context: Context) -> web.StreamResponse:
         """One task, without the fields of its template."""
@@ -132,10 +137,16 @@ class Tasks:
     async def new(self, context: Context) -> web.StreamResponse:
         """Start a task (API.md section 6)."""
         fields = {**FIELDS, "params": "obj"} if self.profile.params else {**FIELDS, **_OLDER}
+        if self.profile.template_names:
+            fields["template_name"] = "str"
         body = context.body(fields)
+        if self.profile.body_before_role:
+            context.need(1)
+        if self.profile.template_names:
+            self._name_template(context.pid, body)
         for key in ("start", "end"):
             if key in body:
-                body[key] = _moment(body[key])
+                body[key] = http.moment(body[key])
         row = {key: value for key, value in body.items() if key not in _IGNORED}
         row.setdefault("template_id", 0)
         dying = self.pool.writer.overfull
@@ -143,12 +154,24 @@ class Tasks:
             live = self.pool.add({**row, "project_id": context.pid}, context.user)
         except PostFailedError as error:
             return empty(error.status)
-        if self.pool.hung:
+        if self.pool.stuck:
             await asyncio.sleep(FOR_EVER)
         if dying:
             self.pool.hang()
         shown = self.shaper.task({**live.task, "status": "waiting"}, posted=True)
-        return reply(shown, 201)
+        return reply(self.store.mischief.answered(shown), 201)
+
+    def _name_template(self, project: int, body: Row) -> None:
+        """Puts the id of `template_name` into the body; an id wins. Raises RefusedError."""
+        name = body.pop("template_name", "")
+        if body.get("template_id"):
+            return
+        if not name:
+            raise RefusedError(http.sentence("template_id or template_name is required"))
+        found = [each["id"] for each in self.store.of_project("templates", project) if each["name"] == name]
+        if len(found) > 1:
+            raise RefusedError(http.sentence(f"more than one template is named {name}"))
+        body["template_id"] = found[0] if found else 0
 
     # --- orders
 
@@ -177,9 +200,7 @@ class Tasks:
                 force = bool(gojson.decode(context.raw, {"force": "bool"}).get("force"))
             except gojson.BadJsonError:
                 return http.sentence("Not allowed")
-            for live in [*self.pool.queue, *self.pool.running]:
-                if live.template is template:
-                    self.pool.stop_task(live.task, force=force)
+            self.pool.stop_all(template, force=force)
         return empty(204)
 
     async def delete(self, context: Context) -> web.StreamResponse:

@@ -14,6 +14,7 @@ FIELDS = {
     "inventory_id": "int",
     "repository_id": "int",
     "environment_id": "int",
+    "environment_ids": "list",
     "name": "str",
     "playbook": "str",
     "arguments": "str",
@@ -83,18 +84,18 @@ class Templates:
         if self.profile.strict_sort and sort and sort not in SORTS:
             return sentence("invalid sort column")
         rows = self._sorted(self.store.of_project("templates", context.pid), context)
-        return reply([self.shaper.template(row, listed=True) for row in rows])
+        return reply([self.shaper.template(row, listed=True, bits=context.bits) for row in rows])
 
     async def of_view(self, context: Context) -> web.StreamResponse:
         """The templates of one view."""
         view = context.id("v")
         rows = [r for r in self.store.of_project("templates", context.pid) if r.get("view_id") == view]
-        return reply([self.shaper.template(row, listed=True) for row in rows])
+        return reply([self.shaper.template(row, listed=True, bits=context.bits) for row in rows])
 
     async def one(self, context: Context) -> web.StreamResponse:
         """A single template, the whole truth."""
         row = self.find(context)
-        return reply(self.shaper.template(row)) if row else empty(404)
+        return reply(self.shaper.template(row, bits=context.bits)) if row else empty(404)
 
     def _complaint(self, row: Row) -> str | None:
         app = row.get("app", "")
@@ -108,9 +109,18 @@ class Templates:
             return "template arguments must be valid JSON"
         return None
 
+    def _grouped(self, body: Row, before: Row) -> Row:
+        """The variable groups of a body: a list clears or sets them; without one they are derived or kept."""
+        if not self.profile.group_lists:
+            body.pop("environment_ids", None)
+        elif "environment_ids" not in body:
+            kept = {"environment_ids": before["environment_ids"]} if "environment_ids" in before else {}
+            return {**body, **kept} if not body.get("environment_id") else body
+        return body
+
     async def new(self, context: Context) -> web.StreamResponse:
         """Create one. An unknown app is complained about after the row has been stored."""
-        row = context.body(FIELDS)
+        row = self._grouped(context.body(FIELDS), {})
         if complaint := self._complaint(row):
             return sentence(complaint)
         known = self.store.get("repositories", context.pid, row.get("repository_id"))
@@ -128,7 +138,7 @@ class Templates:
         row = self.find(context)
         if row is None:
             return empty(404)
-        body = context.body(FIELDS)
+        body = self._grouped(context.body(FIELDS), row)
         if body.get("id") != row["id"]:
             return sentence("template id in URL and in body must be the same")
         if body.get("project_id") != context.pid:

@@ -138,6 +138,67 @@ def test_the_end_tells_what_the_log_proves(bench: Bench, output: list[str], said
     assert said in bench.reported(task)
 
 
+def test_a_contradiction_found_at_the_end_is_a_mismatch_and_the_admins_hear_of_it(bench: Bench) -> None:
+    bench.template(**ALL_OPEN)
+    task = bench.started("run 1 6 --limit web1")
+    bench.semaphore.says(task, ["ok: [db1]"])
+    bench.semaphore.ends(task, "success")
+    bench.reported(task)
+    bench.reported(task)
+    assert launch_state(bench) == "mismatch"
+    ((title, told),) = bench.alarms
+    assert "did not do what was asked" in title
+    assert "It was over before I could stop it." in told
+
+
+def test_a_task_made_another_one_is_told_to_the_admins(bench: Bench) -> None:
+    bench.template(**ALL_OPEN)
+    bench.semaphore.instead = {"params": {"limit": ["db1"]}}
+    bench.react(bench.asked("run 1 6 --limit web1"))
+    ((title, told),) = bench.alarms
+    assert "another task than was asked for" in title
+    assert 'asked for ["web1"]' in told[0]
+
+
+def test_a_limit_that_is_shown_is_watched_further(bench: Bench) -> None:
+    """The first play may keep to it by itself."""
+    bench.template(**ALL_OPEN)
+    task = bench.started("run 1 6 --limit web")
+    assert bench.witnessed(task, "TASK [a] ***", "ok: [web1]", "PLAY [b] ***") == ""
+    assert not bench.follow(task).judged
+    assert "it works on db1" in bench.witnessed(task, "TASK [a] ***", "ok: [web1]", "PLAY [b] ***", "ok: [db1]")
+
+
+def test_tags_are_named_as_unconfirmed_and_their_output_is_read_once(bench: Bench) -> None:
+    bench.template(**ALL_OPEN)
+    task = bench.started("run 1 6 --tags a")
+    assert bench.witnessed(task, "TASK [a] ***", "ok: [web1]") == ""
+    assert bench.follow(task).judged
+    bench.semaphore.ends(task, "success")
+    assert "Not confirmed by the log: tags a." in bench.reported(task)
+
+
+def test_a_plan_that_was_to_end_is_rejected_and_nobody_is_asked(bench: Bench) -> None:
+    bench.template(app="terraform", name="Infra", task_params={})
+    task = bench.started("plan 1 6")
+    bench.semaphore.runs(task, 1, 6, status="waiting_confirmation")
+    assert bench.reported(task, "waiting_confirmation") == ""
+    assert "was to be a plan only" in bench.say(f"confirm {task}")
+    assert bench.semaphore.decided == []
+    said = bench.witnessed(task, "Plan: 1 to add, 0 to change, 0 to destroy.")
+    assert "it waits to apply its plan, although only a plan was asked for" in said
+    assert bench.semaphore.decided == [("reject", task)]
+    bench.semaphore.ends(task, "error")
+    assert "I stopped it." in bench.reported(task)
+
+
+def test_the_output_of_a_task_that_was_only_stopped_here_is_not_judged(bench: Bench) -> None:
+    bench.semaphore.runs(30)
+    bench.say("stop 30")
+    assert bench.follow(30).judged
+    assert bench.witnessed(30, "ok: [db1]") == ""
+
+
 # --- grades, and questions that cannot be mistaken
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chatrixcd_threads.semaphore.evidence import Expected, changed_hosts, failed_hosts, hosts_of, judge
+from chatrixcd_threads.semaphore.evidence import Expected, changed_hosts, failed_hosts, hosts_of, judge, may_turn
 
 RECORDINGS = Path(__file__).parents[2] / "contract" / "recordings"
 INVENTORY = (
@@ -66,11 +66,37 @@ def test_any_line_of_a_stranger_contradicts(line: str) -> None:
 def test_silence_is_no_proof(lines: list[str]) -> None:
     verdict = judge(LIMITED, lines)
     assert (verdict.against, verdict.shown, verdict.silent) == ("", (), ("limit web1",))
-    assert not verdict.settled
+    assert may_turn(LIMITED, verdict)
 
 
 def test_a_finished_step_shows_the_limit() -> None:
     assert judge(LIMITED, ["TASK [a] ***", "ok: [web1]", "TASK [b] ***"]).shown == ("limit web1",)
+
+
+def test_a_further_play_can_still_leave_the_limit() -> None:
+    lines = ["PLAY [a] ***", "TASK [a] ***", "ok: [web1]", "PLAY [b] ***"]
+    assert may_turn(LIMITED, judge(LIMITED, lines))
+    later = judge(LIMITED, [*lines, "TASK [b] ***", "ok: [db1]"])
+    assert "db1" in later.against
+    assert not may_turn(LIMITED, later)
+
+
+def test_what_can_never_be_contradicted_is_not_read_on() -> None:
+    """Tags and branches leave nothing in the log that could be held against them."""
+    wishes = (
+        Expected(family="ansible", tags=("a",)),
+        Expected(family="ansible", limit=("web:!web1",)),
+        Expected(family="script", branch="fix"),
+    )
+    assert not any(may_turn(each, judge(each, [])) for each in wishes)
+    assert judge(wishes[0], ["TASK [x] ***", "ok: [web1]"]).silent == ("tags a",)
+
+
+def test_a_plan_that_is_shown_can_still_be_applied() -> None:
+    plan = Expected(family="terraform", check=True)
+    assert may_turn(plan, judge(plan, ["Plan: 1 to add, 0 to change"]))
+    marked = Expected(family="ansible", check=True)
+    assert not may_turn(marked, judge(marked, ["PLAY [x] [CHECK MODE] ***"]))
 
 
 def test_a_limit_that_cannot_be_resolved_is_never_confirmed() -> None:

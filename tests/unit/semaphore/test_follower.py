@@ -15,7 +15,7 @@ from chatrixcd_threads.journal import launches
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import Missing, Unreachable
-from chatrixcd_threads.semaphore.follower import BELIEVED_AFTER, GONE, Follower
+from chatrixcd_threads.semaphore.follower import BELIEVED_AFTER, GONE, WATCHED_PAUSE, Follower
 from chatrixcd_threads.semaphore.models import Task
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -282,3 +282,19 @@ def test_the_output_is_due_while_a_task_runs_and_nothing_is_settled(watched: Wat
         assert not launches.judged(tx, due[0].follow_id, "again", settled=True)
     watched.round()
     assert len([each for each in watched.told if isinstance(each, OutputDue)]) == 2
+
+
+def test_an_output_that_may_still_contradict_is_looked_at_at_least_every_three_seconds(watched: Watched) -> None:
+    """However seldom the settings say, and also right after Semaphore was away."""
+    seldom = Follower(watched.journal, lambda: cast(Semaphore, watched), lambda: 60.0, watched.told.append)
+    watched.follow(42, expected='{"check":true}')
+    seldom.look(threading.Event(), lambda: None)
+    assert seldom._pause() == WATCHED_PAUSE
+    watched.tasks[42] = AWAY
+    for _ in range(6):
+        seldom.look(threading.Event(), lambda: None)
+    assert seldom._pause() == WATCHED_PAUSE
+    watched.tell(42)
+    watched.follow(43)  # nothing special was asked
+    seldom.look(threading.Event(), lambda: None)
+    assert seldom._pause() == 60.0
