@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from rapidfuzz import fuzz, process
 
 from chatrixcd_threads.errors import UsageError
 from chatrixcd_threads.journal.questions import Question
@@ -52,6 +53,8 @@ class Ask:
     payload: Mapping[str, object]
     wants: Wants = Wants.YES
 
+
+LIKELY = 55.0  # of 100: from here on a word is named as the one that was meant
 
 _PAIR = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*=")
 
@@ -304,5 +307,5 @@ def command(
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant."""
-    found = difflib.get_close_matches(word.casefold(), list(known), n=1, cutoff=0.5)
+    found = process.extractOne(word.casefold(), list(known), scorer=fuzz.ratio, score_cutoff=LIKELY)
     return found[0] if found else None

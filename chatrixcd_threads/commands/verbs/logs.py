@@ -5,7 +5,7 @@ from __future__ import annotations
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Arg, Reply, command
 from chatrixcd_threads.commands.show import status
-from chatrixcd_threads.commands.tasks import find_task
+from chatrixcd_threads.commands.tasks import TASK, find_task
 from chatrixcd_threads.text.ansi import plain_line
 from chatrixcd_threads.text.fit import Attachment
 from chatrixcd_threads.text.markup import bold, lines, pre, text
@@ -18,7 +18,7 @@ WIDEST = 120
     "logs",
     "shows the last lines of a task's output, and all of it as a file when it is long",
     example="logs 42",
-    args=(Arg("task", "the task's number; else the one this room last heard of"),),
+    args=(Arg("task", f"{TASK}; else the one this room last heard of", rest=True),),
 )
 def logs(call: Call) -> Reply:
     """Colours are taken out. While a task runs, the output is what Semaphore has stored so far."""
