@@ -192,6 +192,8 @@ class Desk:
         question = self._question_of(event, tools)
         if question is None or question.state != "open" or question.asker != event.sender:
             return []
+        if question.wants == Wants.YES:
+            return []  # said to the step before, when this question had not been asked yet
         is_pick = picks.is_one(question.payload)
         gives_up = question.wants == Wants.NAME or event.text.casefold() in GIVE_UP
         if verdict_of_word(event.text) == "no" and (
@@ -232,10 +234,11 @@ class Desk:
                 said = f"✖ Withdrawn: {summary}. You {why} the command, so nothing was done.{more}"
                 self._edit_question(tx, question, text(said))
 
-        return [
-            withdraw,
-            *(self._command(replace(event, kind=Kind.COMMAND, thread=question.thread), tools) if edited else []),
-        ]
+        if not edited:
+            return [withdraw]
+        replied = inbox.target_of(tools.journal.read(), event.target or "")  # an edit does not repeat it
+        anew = replace(event, kind=Kind.COMMAND, thread=question.thread, target=replied)
+        return [withdraw, *self._command(anew, tools)]
 
     def _settled(self, tx: sqlite3.Connection, question: Question, event: Incoming) -> None:
         questions.settle(tx, question.id, "done", event.event_id)

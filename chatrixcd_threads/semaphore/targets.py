@@ -119,7 +119,9 @@ class _Search:
         return next(each for each in self._projects if each.id == project_id)
 
     def literal(self) -> Candidate | None:
-        """Project and template both named outright: then other projects need not be read."""
+        """The project told apart by a slash or a number, and both named outright: other projects need not be read."""
+        if not self._bound:
+            return None
         full = [way for way in self._ways if way.project and way.template]
         if not self._fits(full, outright=True):
             return None

@@ -152,7 +152,7 @@ def test_a_quoted_command_is_none() -> None:
     assert (item.words.kind, item.words.text, item.verdict) == (Kind.SAID, "what was that?", None)
 
 
-@pytest.mark.parametrize(("key", "verdict"), [("👍", "yes"), ("👎🏿", "no"), ("✅", "yes")])
+@pytest.mark.parametrize(("key", "verdict"), [("👍", "yes"), ("👎🏿", "no"), ("✅", "yes"), ("2️⃣", "2")])
 def test_reactions(key: str, verdict: str) -> None:
     item = one(reacted(key))
     assert isinstance(item, Incoming)
