@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from rapidfuzz import fuzz, process
-
 from chatrixcd_threads.errors import UsageError
 from chatrixcd_threads.journal.questions import Question
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.settings.aliases import joined
 from chatrixcd_threads.text.fit import Attachment
 from chatrixcd_threads.text.markup import Text
+from chatrixcd_threads.text.nearest import nearest
 
 if TYPE_CHECKING:
     from chatrixcd_threads.commands.call import Call
@@ -53,8 +52,6 @@ class Ask:
     payload: Mapping[str, object]
     wants: Wants = Wants.YES
 
-
-LIKELY = 55.0  # of 100: from here on a word is named as the one that was meant
 
 _PAIR = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*=")
 
@@ -303,9 +300,3 @@ def command(
         )
 
     return declare
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant."""
-    found = process.extractOne(word.casefold(), list(known), scorer=fuzz.ratio, score_cutoff=LIKELY)
-    return found[0] if found else None
