@@ -33,11 +33,11 @@ Then all projects that the bot may see are searched, and the question names the 
 
 A name that fits several things, or that is only nearly right, is never guessed: the bot asks which one is meant. Answer with the number
 or the name in a reply or in the thread, or react with 1️⃣ to 9️⃣; a single proposal takes 👍 or ``yes`` as well, and 👎 or ``cancel`` gives
-up. The pick alone starts nothing: a launch is asked about after it, as always.
+up. The pick only says what is meant: a launch is asked about after it as always (templates of the grade ``low`` start, as always).
 
 Where a task is wanted, these name one: ``42`` or ``#42``, ``last`` (the newest of the room), ``mine`` (your newest here), a link to a
-message about it, and its template's name (the last task of it; for ``stop``, ``confirm`` and ``reject`` the only one that is not over). In a
-task's thread, and in a reply to one of its messages, it can be left out.
+message about it, and its template's name (the last task of it; for ``stop``, ``confirm`` and ``reject`` the only one that is not
+over). In a task's thread, and in a reply to one of its messages, it can be left out.
 """
 
 
