@@ -181,12 +181,16 @@ class _Search:
         return any(likeness(self._whole, each.name) >= LIKELY for each in self._projects)
 
     def _fitting(self, ways: Sequence[Way], *, outright: bool = False) -> Iterator[tuple[Project, list[Way]]]:
-        """Each project with the ways that allow for it."""
+        """Each project with the ways that mean it. Of several projects that fit a way, the surest is meant."""
         surely = Reading.CASE if outright else Reading.WORDS
-        for project in self._projects:
-            able = [way for way in ways if (how := way.fits_project(project)) is not None and how <= surely]
-            if able:
-                yield project, able
+        meant: dict[int, list[Way]] = {}
+        for way in ways:
+            fits = {each.id: how for each in self._projects if (how := way.fits_project(each)) is not None}
+            best = min(fits.values(), default=surely)
+            for project_id, how in fits.items():
+                if how == best <= surely:
+                    meant.setdefault(project_id, []).append(way)
+        yield from ((each, meant[each.id]) for each in self._projects if each.id in meant)
 
     def _templates(self, project: Project, *, must: bool = True) -> list[Template]:
         """A project that was not named may be closed to the bot: it is left out then."""

@@ -186,6 +186,14 @@ def test_two_ways_to_divide_the_words_are_two_candidates() -> None:
     assert resolved("web shop/deploy", tree) == (2, 6)
 
 
+def test_the_surest_project_is_meant() -> None:
+    tree: Tree = {(1, "Web"): {5: "Deploy"}, (2, "Website"): {6: "Deploy"}, (3, "My web"): {7: "Deploy"}}
+    for line in ("web/dep", "web dep", "1/dep", "web/deploy"):
+        assert resolved(line, tree) == (1, 5), line
+    with pytest.raises(Choice):
+        resolved("we/dep", tree)
+
+
 def test_a_closed_project_hides_only_itself() -> None:
     closed: dict[int, UserError] = {2: Forbidden("no member", sent=True, status=403)}
     assert resolve_target(Grown(TREE, closed), "prod")[1].id == 6
@@ -239,11 +247,12 @@ def test_it_is_resolved_only_by_a_reading_and_never_one_of_two(tree: Tree, line:
         assert not isinstance(refused, Choice) or 1 <= len(refused.candidates) <= 9
         return
     fits: dict[tuple[int, int], Reading] = {}
-    for each in client.projects():
-        for one in client.templates(each.id):
-            readings = [how for way in ways_of(first, rest or None) if (how := way.fits(each, one)) is not None]
-            if readings:
-                fits[each.id, one.id] = min(readings)
+    for way in ways_of(first, rest or None):
+        projects = {each: how for each in client.projects() if (how := way.fits_project(each)) is not None}
+        for each in (each for each, how in projects.items() if how is min(projects.values())):
+            for one in client.templates(each.id):
+                if (how := way.fits(each, one)) is not None:
+                    fits[each.id, one.id] = min(how, fits.get((each.id, one.id), how))
     taken = fits.pop((project.id, template.id))  # never by likeness alone
     bound = "/" in line or first.isdecimal()  # the project is told apart
     assert (bound and taken <= Reading.CASE) or all(how > taken for how in fits.values())
