@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chatrixcd_threads.commands.desk import Desk
 from chatrixcd_threads.commands.post import Poster
 from chatrixcd_threads.events import Incoming, Kind
 from chatrixcd_threads.journal import intake, questions
+from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
 from chatrixcd_threads.semaphore.models import Inventory, SurveyVar, Template
 from chatrixcd_threads.text.redact import Redactor
 
@@ -445,3 +452,88 @@ def test_a_picked_name_is_shown_as_it_is(bench: Bench) -> None:
     assert "<b>" not in str(content["html"])
     assert "\u202e" not in str(content)
     assert "x</b> **y**5" in str(content["plain"])
+
+
+def test_the_operator_picks_as_well(twins: Bench) -> None:
+    operator: dict[str, Any] = {"room_id": OPERATOR_ROOM, "sender": OPERATOR}
+    command = twins.event("run deploy", **operator)
+    twins.desk.handle(command)
+    assert "1. Web / Deploy" in twins.answer(command)
+    twins.desk.handle(twins.event("2", Kind.SAID, target=command.event_id, **operator))
+    assert "(template 10)" in second(twins, command)
+
+
+# --- whatever happens in between
+
+# What leads to a launch stands often: most histories are to hold some.
+STEPS = [
+    *["ask deploy", "ask siet", "ask 1 5"] * 2, *["pick 1", "react 1"] * 4, "pick 2", "react 2", "react yes", "pick yes",
+    *["confirm yes"] * 6, "say yes", "say no", "react no", "confirm 1", "confirm no", "withdraw", "restart", "wait",
+]  # fmt: skip
+steps = st.tuples(
+    st.sampled_from(STEPS), st.sampled_from([True, True, True, True, False]), st.sampled_from([0, 0, 0, 1, 2])
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(history=st.lists(steps, min_size=12, max_size=20))
+def test_only_a_picked_and_confirmed_launch_starts(
+    new_bench: Callable[[Path], Bench], history: list[tuple[str, bool, int]]
+) -> None:
+    """Two people pick and confirm in any order: what starts was picked by its asker, then confirmed by its asker."""
+    with tempfile.TemporaryDirectory() as folder:
+        bench = new_bench(Path(folder))
+        bench.bot(admin_users=(PERSON, "@bob:x"))
+        bench.semaphore.template_list.append(Template(10, 2, "Deploy", app="bash", playbook="data.sh"))
+        asked: list[tuple[Incoming, str, str]] = []
+        picked: dict[str, set[object]] = {}
+        try:
+            for turn, (step, is_own, back) in enumerate(history):
+                verb, _, rest = step.partition(" ")
+                before = posted(bench)
+                if verb == "ask":
+                    sender = (PERSON, "@bob:x")[turn % 2]
+                    asked.append((bench.asked(f"run {rest}", sender=sender), rest, sender))
+                elif verb == "restart":
+                    bench.desk = Desk(bench.tools, Poster(Redactor(tuple)), lambda: None)
+                elif verb == "wait":
+                    bench.now += 200
+                    for question in questions.expired(bench.journal.read(), bench.now):
+                        bench.desk.expire(question)
+                elif asked:
+                    command, name, asker = asked[-1 - back % len(asked)]
+                    sender = asker if is_own else PERSON if asker != PERSON else "@bob:x"
+                    first, then = f"$of answer:{command.event_id}", f"$of answer:{command.event_id}+"
+                    known = {"deploy": {"1": 5, "2": 10}, "siet": {"1": 6, "yes": 6}, "1 5": {"yes": 5}}[name]
+                    if verb in ("pick", "say"):
+                        said = Incoming(0, f"$s{turn}", ROOM, sender, Kind.SAID)
+                        said = replace(said, text=rest, thread=command.event_id)
+                        verdict = replace(said, kind=Kind.ANSWER) if verb == "say" else None
+                        take(bench, intake.Said(said, verdict))
+                    elif verb == "react":
+                        bench.react(command, rest, sender=sender, target=first)
+                    elif verb == "confirm":
+                        bench.react(command, rest, sender=sender, target=then)
+                    else:
+                        bench.desk.handle(bench.event("", Kind.WITHDRAWN, target=command.event_id, sender=sender))
+                    if sender == asker and verb in ("pick", "react", "say") and rest in known:
+                        picked.setdefault(command.event_id, set()).add(known[rest])
+                    new = posted(bench)[len(before) :]
+                    assert set(new) <= picked.get(command.event_id, set()), "started what nobody had picked"
+                    assert not new or sender == asker
+                    assert not new or name == "1 5" or (verb, rest) in (("confirm", "yes"), ("say", "yes")), (
+                        "a pick alone started it"
+                    )
+                bench.deliver()
+                assert len(posted(bench)) <= len(before) + (verb in ("confirm", "react", "say"))
+            assert len(posted(bench)) <= len(asked)
+        finally:
+            bench.journal.close()
+
+
+def take(bench: Bench, heard: intake.Heard) -> None:
+    """As the sync thread and the lanes do it."""
+    with bench.journal.write() as tx:
+        fresh = intake.commit(tx, [heard], "token", "s1")
+    for event in fresh:
+        bench.desk.handle(event)
