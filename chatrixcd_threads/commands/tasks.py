@@ -54,6 +54,12 @@ def _named(call: Call, named: str) -> Found | None:
     number = named.removeprefix("#")
     if number.isdecimal() and len(number) <= 18:
         return _numbered(call, int(number))
+    first, *more = number.split() or [""]
+    if more and first.isdecimal() and not more[0].startswith("/"):  # never task 1 for one word and another for more
+        raise UsageError(
+            f"I did nothing: I do not know what to do with “{more[0]}” after the number of a task. "
+            f"Try {call.prefix} status {first}."
+        )
     if not named.strip() or number.isdecimal():
         raise UsageError(f"I did nothing: “{named}” is no task number. Try {call.prefix} status 42.")
     read = call.tools.journal.read()

@@ -21,6 +21,7 @@ from chatrixcd_threads.semaphore.models import Inventory, Project, Template
 
 NEAREST: Final = 3
 LIKELY: Final = 60.0  # of 100: from here on a name is offered to be picked
+BEHIND: Final = 20.0  # what is less like it than the likeliest by more than this is not meant
 _ID: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 _WORD: Final = re.compile(r"[^\W_]+")
 
@@ -118,7 +119,8 @@ def nothing(what: str, typed: str, like: Mapping[Candidate, float], where: str =
         )
     ranked = sorted(like, key=lambda each: -like[each])
     said = f"There is no {what} “{clean(typed)}”{where}."
-    if likely := [each for each in ranked if like[each] >= LIKELY]:
+    enough = max(LIKELY, like[ranked[0]] - BEHIND)
+    if likely := [each for each in ranked if like[each] >= enough]:
         return Choice(said, what, likely)
     return NotFound(" ".join(filter(None, (said, f"The nearest: {labels(ranked[:NEAREST])}.", otherwise))))
 

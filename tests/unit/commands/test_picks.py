@@ -396,6 +396,15 @@ def test_the_message_of_a_launch_after_a_choice_is_about_its_task(twins: Bench) 
     assert f"Task #{other} " in twins.say("status")
 
 
+@pytest.mark.parametrize("line", ["stop {} now", "stop #{} deploy", "status {} deploy", "stop {} {}"])
+def test_a_number_and_more_is_no_task(bench: Bench, line: str) -> None:
+    task = bench.started()
+    bench.started("run 1 6")
+    assert "I do not know what to do with “" in bench.say(line.format(task, task))
+    assert bench.semaphore.stops == []
+    assert f"Task #{task} " in bench.say("status 1/5")
+
+
 def test_stop_by_name_never_guesses(bench: Bench) -> None:
     assert "no task of Deploy (project 1) runs" in bench.say("stop deploy")
     one, two = bench.started(), bench.started()

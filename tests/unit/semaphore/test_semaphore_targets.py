@@ -155,6 +155,13 @@ def test_what_is_nowhere_is_told_with_the_nearest(line: str, said: str) -> None:
     assert caught.value.sentence.split("nearest: ")[1].count("” (") <= 3
 
 
+def test_only_what_is_about_as_near_is_offered() -> None:
+    for line, labels in (("web chek", ["Web / Check"]), ("chek", ["Web / Check", "API / Check"])):
+        with pytest.raises(Choice) as caught:
+            resolved(line)
+        assert [each.label for each in caught.value.candidates] == labels
+
+
 def test_a_project_that_was_picked_is_settled() -> None:
     web = Project(1, "Web")
     assert resolve_target(Grown(TREE), "wbe", "deploy", web)[1].id == 5
