@@ -6,7 +6,7 @@ from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Arg, Reply, command
 from chatrixcd_threads.commands.show import status
 from chatrixcd_threads.commands.targets import find_project
-from chatrixcd_threads.semaphore.find import in_project, likeness, nothing, of_project, reading
+from chatrixcd_threads.semaphore.find import fold, in_project, likeness, nothing, of_project, reading
 from chatrixcd_threads.semaphore.models import Project, Template
 from chatrixcd_threads.semaphore.targets import split_slash
 from chatrixcd_threads.text.markup import bold, code, lines, table, text
@@ -27,7 +27,7 @@ from chatrixcd_threads.text.markup import bold, code, lines, table, text
 def templates(call: Call) -> Reply:
     """With the result of each template's last task."""
     semaphore = call.tools.semaphore
-    named, words = split_slash(call.values.get("project"))
+    named, words = _divided(call)
     project = find_project(call, named)
     found = semaphore.templates(project.id)
     title = bold(project.name) + f" (project {project.id})"
@@ -45,6 +45,18 @@ def templates(call: Call) -> Reply:
     ]
     hint = text("Run one: ") + code(f"{call.prefix} run {project.id} {shown[0].id}")
     return Reply(lines(title, table(("id", "template", "app", "last result"), rows), hint), greet=True)
+
+
+def _divided(call: Call) -> tuple[str | None, str | None]:
+    """Project and words. A slash that belongs to a project's name divides nothing."""
+    typed = call.values.get("project")
+    if (
+        typed is None
+        or "/" not in typed
+        or any(fold(each.name) == fold(typed) for each in call.tools.semaphore.projects())
+    ):
+        return typed, None
+    return split_slash(typed)
 
 
 def _fitting(call: Call, project: Project, found: list[Template], words: str | None) -> list[Template]:

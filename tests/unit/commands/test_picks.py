@@ -18,7 +18,7 @@ from chatrixcd_threads.commands.post import Poster
 from chatrixcd_threads.events import Incoming, Kind
 from chatrixcd_threads.journal import intake, questions
 from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
-from chatrixcd_threads.semaphore.models import Inventory, SurveyVar, Template
+from chatrixcd_threads.semaphore.models import Inventory, Project, SurveyVar, Template
 from chatrixcd_threads.text.redact import Redactor
 
 if TYPE_CHECKING:
@@ -307,6 +307,8 @@ def test_show_and_templates_ask_as_well(twins: Bench) -> None:
     assert "Site" in twins.answer(command)
     assert "Deploy" not in twins.answer(command)
     assert "There is no template “zzzz” in project “Web” (1). The nearest: " in twins.say("templates web/zzzz")
+    twins.semaphore.project_list.append(Project(3, "web/si"))
+    assert "web/si (project 3)" in twins.say("templates Web/Si")
 
 
 @pytest.mark.parametrize("named", ["1 Ship", "web/ship", "web / ship", "ship", "1 21"])
