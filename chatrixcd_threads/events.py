@@ -12,7 +12,7 @@ class Kind(StrEnum):
 
     COMMAND = "command"  # first line begins with the prefix
     ANSWER = "answer"  # a yes or no word, as a reply, in a thread or bare
-    REACTION = "reaction"  # a yes or no reaction on some message
+    REACTION = "reaction"  # a yes, a no or a number as a reaction on some message
     CLEAR = "clear"  # a command in clear text in an encrypted room: refused with a sentence
     FORGED = "forged"  # decrypted with a key that does not belong to its sender
     SAID = "said"  # words said to an open question that wants more than yes or no
@@ -32,7 +32,7 @@ class Incoming:
     sender: str
     kind: Kind
     text: str = ""
-    target: str | None = None  # the message a reaction, reply or thread answer belongs to
+    target: str | None = None  # the message that a reaction, a reply or a command in a reply belongs to
     thread: str | None = None  # root of the thread it was said in
     at: float = 0.0
 

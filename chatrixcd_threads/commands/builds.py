@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from chatrixcd_threads.errors import NotFound, UserError
 from chatrixcd_threads.semaphore.client import Semaphore
+from chatrixcd_threads.semaphore.find import likeness
 from chatrixcd_threads.semaphore.models import Task, Template
 
 NEWEST = 200
-SHOWN = 5
+SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,9 @@ def build_named(semaphore: Semaphore, template: Template, named: str) -> Build:
         each for each in builds if number.isdecimal() and each.task_id == int(number[:18])
     ]
     if not found:
-        known = ", ".join(each.label for each in builds[:SHOWN])
-        raise NotFound(f"There is no successful build “{named}” for {template.name}. The newest: {known}.")
+        near = sorted(builds, key=lambda each: -likeness(named, each.version))[:SHOWN]  # equal ones: the newest first
+        known = ", ".join(each.label for each in near)
+        raise NotFound(f"There is no successful build “{named}” for {template.name}. The nearest: {known}.")
     return found[0]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from chatrixcd_threads.errors import Candidate
 from chatrixcd_threads.events import Devices, RoomInfo, RoomOutcome, VerifyWish
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.policy.access import Access
@@ -90,6 +91,8 @@ class Call:
     pairs: tuple[tuple[str, str], ...] = ()
     raw: tuple[str, ...] = ()
     at: float = 0.0  # when it was said, by the homeserver's clock; 0: not known
+    replied: str | None = None  # the message that it replies to
+    picked: Mapping[str, Candidate] = field(default_factory=dict)  # what the person chose already, by what it is
 
     @property
     def late(self) -> float:

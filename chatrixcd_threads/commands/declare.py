@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sqlite3
 from collections import deque
@@ -19,6 +18,7 @@ from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.settings.aliases import joined
 from chatrixcd_threads.text.fit import Attachment
 from chatrixcd_threads.text.markup import Text
+from chatrixcd_threads.text.nearest import nearest
 
 if TYPE_CHECKING:
     from chatrixcd_threads.commands.call import Call
@@ -318,9 +318,3 @@ def command(
         )
 
     return declare
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant."""
-    found = difflib.get_close_matches(word.casefold(), list(known), n=1, cutoff=0.5)
-    return found[0] if found else None

@@ -15,7 +15,7 @@ from typing import Final
 
 import humanize
 
-from chatrixcd_threads.commands import away
+from chatrixcd_threads.commands import away, picks
 from chatrixcd_threads.commands.call import Call, Tools, answer_slot
 from chatrixcd_threads.commands.declare import Ask, Command, Note, Reply, Wants
 from chatrixcd_threads.commands.notices import ANY_ADMIN
@@ -37,6 +37,7 @@ log = logging.getLogger("chatrixcd.desk")
 
 Effect = Callable[[sqlite3.Connection], None]
 
+VERDICTS: Final = frozenset({"yes", "no"})
 GIVE_UP: Final = frozenset({"cancel", "abort"})  # ends a question that wants a value, where “no” may be the value
 
 CLEAR_SENTENCE = (
@@ -178,7 +179,7 @@ class Desk:
             command, call, right = self._understood(event, tools)
             if away.is_past(event, command, right, tools.now()):
                 return [lambda tx: self._lists(tx, event, tools)]
-            answer = command.run(call)
+            answer = picks.run(command, call)
         except UserError as error:
             return [self._replies(where, refused(error, event, tools, _named(event.text)), event.sender, tools)]
         if isinstance(answer, Ask):
@@ -203,7 +204,8 @@ class Desk:
         right = command.right_for(bound.values)
         tools.access.check(event.sender, right, command.deed)
         where = (event.event_id, event.room_id, event.sender, event.thread)
-        return command, Call(*where, bound.values, tools, bound.options, bound.pairs, bound.raw, event.at), right
+        call = Call(*where, bound.values, tools, bound.options, bound.pairs, bound.raw, event.at, event.target)
+        return command, call, right
 
     def _verdict(self, event: Incoming, tools: Tools) -> list[Effect]:
         question = self._question_of(event, tools)
@@ -213,6 +215,10 @@ class Desk:
             return []  # a reaction or reply of somebody else counts for nothing and costs no message
         if question.asker == ANY_ADMIN and not tools.access.is_admin(event.sender):
             return []
+        if picks.is_one(question.payload):
+            return self._words(event, tools)
+        if event.text not in VERDICTS:
+            return []  # a number on a question that has none
         if event.text == "no" and commands()[question.action].on_no is None:
             return [lambda tx: self._refused(tx, question, event.sender, tools)]
         if question.wants != Wants.YES:
@@ -224,7 +230,13 @@ class Desk:
         question = self._question_of(event, tools)
         if question is None or question.state != "open" or question.asker != event.sender:
             return []
-        if verdict_of_word(event.text) == "no" and (question.wants == Wants.NAME or event.text.casefold() in GIVE_UP):
+        if question.wants == Wants.YES:
+            return []  # said to the step before, when this question had not been asked yet
+        is_pick = picks.is_one(question.payload)
+        gives_up = question.wants == Wants.NAME or event.text.casefold() in GIVE_UP
+        if verdict_of_word(event.text) == "no" and (
+            gives_up or (is_pick and picks.meant(question.payload, event.text) is None)
+        ):
             return [lambda tx: self._refused(tx, question, event.sender, tools)]
         if question.wants == Wants.NAME:
             if event.text.strip() == str(question.payload.get("name", "")):
@@ -232,10 +244,13 @@ class Desk:
             return [self._nudges(event, question, wanted_words(question))]
         command = commands()[question.action]
         call = Call(question.command_event, question.room_id, event.sender, question.thread, {}, tools)
-        assert command.on_words is not None
         try:
-            tools.access.check(event.sender, command.right_for({}), command.deed)
-            answer = command.on_words(call, question.payload, event.text)
+            if is_pick:
+                answer = picks.answered(command, call, question.payload, event)
+            else:
+                assert command.on_words is not None
+                tools.access.check(event.sender, command.right_for({}), command.deed)
+                answer = command.on_words(call, question.payload, event.text)
         except UserError as error:
             answer = refused(error, event, tools, question.action)
         if isinstance(answer, Ask):
@@ -261,10 +276,11 @@ class Desk:
                 said = f"✖ Withdrawn: {summary}. You {why} the command, so nothing was done.{more}"
                 self._edit_question(tx, question, text(said))
 
-        return [
-            withdraw,
-            *(self._command(replace(event, kind=Kind.COMMAND, thread=question.thread), tools) if edited else []),
-        ]
+        if not edited:
+            return [withdraw]
+        replied = inbox.target_of(tools.journal.read(), event.target or "")  # an edit does not repeat it
+        anew = replace(event, kind=Kind.COMMAND, thread=question.thread, target=replied)
+        return [withdraw, *self._command(anew, tools)]
 
     def _closes(self, tx: sqlite3.Connection, question: Question, event: Incoming) -> None:
         questions.settle(tx, question.id, "done", event.event_id)

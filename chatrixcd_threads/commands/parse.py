@@ -13,6 +13,8 @@ NO: Final = frozenset({"n", "no", "cancel", "stop", "end", "nope", "abort"})
 YES_REACTIONS: Final = frozenset({"👍", "✅", "🆗"})
 NO_REACTIONS: Final = frozenset({"👎", "❌", "🚫"})
 
+NUMBER_REACTIONS: Final = {f"{number}\N{COMBINING ENCLOSING KEYCAP}": str(number) for number in range(1, 10)}
+
 _SKIN_AND_VARIATION: Final = re.compile("[\U0001f3fb-\U0001f3ff\ufe0e\ufe0f]")
 # What phones make of what was typed: dashes, quotes, blanks.
 _TYPOGRAPHY: Final = str.maketrans(
@@ -51,9 +53,9 @@ def verdict_of_word(body: str) -> str | None:
 
 
 def verdict_of_reaction(key: str) -> str | None:
-    """`yes` or `no` for a reaction, whatever its skin tone."""
+    """`yes`, `no` or a number from 1 to 9 for a reaction, whatever its skin tone."""
     plain = _SKIN_AND_VARIATION.sub("", key)
-    return "yes" if plain in YES_REACTIONS else "no" if plain in NO_REACTIONS else None
+    return "yes" if plain in YES_REACTIONS else "no" if plain in NO_REACTIONS else NUMBER_REACTIONS.get(plain)
 
 
 def words(line: str) -> list[str]:

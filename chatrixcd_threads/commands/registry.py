@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from chatrixcd_threads.commands import verbs
-from chatrixcd_threads.commands.declare import Command, nearest
+from chatrixcd_threads.commands.declare import Command
 from chatrixcd_threads.errors import UsageError
+from chatrixcd_threads.text.nearest import nearest
 
 
 @functools.cache

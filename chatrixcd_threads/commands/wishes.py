@@ -9,8 +9,8 @@ from chatrixcd_threads.commands.builds import build_named
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Opt
 from chatrixcd_threads.commands.parse import words
+from chatrixcd_threads.commands.targets import find_inventory
 from chatrixcd_threads.errors import UsageError
-from chatrixcd_threads.semaphore.find import resolve_inventory
 from chatrixcd_threads.semaphore.gates import HIGHEST_DEBUG
 from chatrixcd_threads.semaphore.models import Template
 from chatrixcd_threads.semaphore.wanted import Wanted
@@ -46,7 +46,7 @@ def wanted(call: Call, template: Template, *, tags: tuple[str, ...] = ()) -> Wan
         return given.get(name, ("",))[0]
 
     semaphore, project_id = call.tools.semaphore, template.project_id
-    inventory = resolve_inventory(semaphore, project_id, one("inventory")) if "inventory" in given else None
+    inventory = find_inventory(call, project_id, one("inventory")) if "inventory" in given else None
     return Wanted(
         limit=given.get("limit", ()),
         tags=(*tags, *given.get("tags", ())),

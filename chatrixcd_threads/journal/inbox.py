@@ -24,6 +24,12 @@ def accept(tx: sqlite3.Connection, events: Iterable[Incoming]) -> list[Incoming]
     return fresh
 
 
+def target_of(connection: sqlite3.Connection, event_id: str) -> str | None:
+    """The message that this event replied to."""
+    row = connection.execute("SELECT target FROM inbox WHERE event_id = ?", (event_id,)).fetchone()
+    return None if row is None or row[0] is None else str(row[0])
+
+
 def unanswered(
     connection: sqlite3.Connection, *, after: int = 0, lane: tuple[str, str] | None = None, most: int = 1_000_000
 ) -> list[Incoming]:

@@ -236,15 +236,40 @@ def project_of(connection: sqlite3.Connection, task_id: int) -> list[int]:
     return [int(row[0]) for row in rows]
 
 
+# The messages about a followed task. A question that was asked in two steps has its end in the slot with a + more.
+_ABOUT = (
+    "(rtrim(o.slot, '+') = f.slot OR o.slot IN (f.stop_slot, 'end:' || f.id, 'waits:' || f.id, 'against:' || f.id,"
+    " 'plan:' || f.id))"
+)
+
+
 def in_thread(connection: sqlite3.Connection, room_id: str, root: str) -> tuple[int, int] | None:
     """(project, task) of a thread: the thread's first message is the command, its answer, or the report of a task."""
     row = connection.execute(
-        "SELECT f.project_id, f.task_id FROM follows f LEFT JOIN outbox o ON o.slot IN (f.slot, f.stop_slot, 'end:' || f.id,"
-        " 'waits:' || f.id) WHERE f.room_id = ?1 AND (f.thread = ?2 OR f.slot = 'answer:' || ?2 OR o.event_id = ?2)"
-        " ORDER BY f.id DESC LIMIT 1",
+        f"SELECT f.project_id, f.task_id FROM follows f LEFT JOIN outbox o ON {_ABOUT} WHERE f.room_id = ?1 AND"
+        " (f.thread = ?2 OR f.slot = 'answer:' || ?2 OR o.event_id = ?2) ORDER BY f.id DESC LIMIT 1",
         (room_id, root),
     ).fetchone()
     return None if row is None else (int(row[0]), int(row[1]))
+
+
+def of_message(connection: sqlite3.Connection, event_id: str) -> tuple[int, int] | None:
+    """(project, task) of one message in any room: a command that started or stopped it, or what the bot said of it."""
+    row = connection.execute(
+        f"SELECT f.project_id, f.task_id FROM follows f LEFT JOIN outbox o ON {_ABOUT} WHERE o.event_id = ?1"
+        " OR f.slot = 'answer:' || ?1 OR f.stop_slot = 'answer:' || ?1 ORDER BY f.id DESC LIMIT 1",
+        (event_id,),
+    ).fetchone()
+    return None if row is None else (int(row[0]), int(row[1]))
+
+
+def newest_in(connection: sqlite3.Connection, room_id: str, person: str | None = None, most: int = 1) -> list[Follow]:
+    """The tasks that the room heard of last, of one person if given, newest first."""
+    rows = connection.execute(
+        "SELECT * FROM follows WHERE room_id = ?1 AND (?2 IS NULL OR person = ?2) ORDER BY id DESC LIMIT ?3",
+        (room_id, person, most),
+    ).fetchall()
+    return [_follow(row) for row in rows]
 
 
 def running_of(connection: sqlite3.Connection, room_id: str, person: str) -> list[Follow]:

@@ -101,7 +101,7 @@ def _message(base: Incoming, body: object, relation: dict[str, Any], prefix: str
     if line is not None and len(line) > LONGEST_COMMAND:
         return _as(base, Kind.LONG)
     if line is not None:
-        return _as(base, Kind.CLEAR if in_clear else Kind.COMMAND, line)
+        return _as(base, Kind.CLEAR if in_clear else Kind.COMMAND, line, target)
     verdict = verdict_of_word(words) if len(words) < 100 else None
     answer = _as(base, Kind.ANSWER, verdict, target) if verdict is not None else None
     if in_clear or len(words) > LONGEST_COMMAND:

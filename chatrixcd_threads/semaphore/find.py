@@ -1,103 +1,157 @@
-"""From what a person types to a project or a template: an id, a name, or the beginning of a name."""
+"""From what a person types to a project, template or inventory: an id, a name, its beginning, or words of it.
+
+The first reading that fits anything counts. A name that is only nearly right is never taken, nor one of two that fit
+equally well: both become a `Choice` for the person.
+"""
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from typing import Final
 
-from chatrixcd_threads.errors import NotFound, UsageError
+from rapidfuzz import fuzz
+
+from chatrixcd_threads.errors import Candidate, Choice, NotFound, UserError, clean, labels
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import Missing
 from chatrixcd_threads.semaphore.models import Inventory, Project, Template
 
-SHOWN: Final = 10
+NEAREST: Final = 3
+LIKELY: Final = 60.0  # of 100: from here on a name is offered to be picked
+BEHIND: Final = 20.0  # what is less like it than the likeliest by more than this is not meant
 _ID: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-
-Item = TypeVar("Item", Project, Template, Inventory)
+_WORD: Final = re.compile(r"[^\W_]+")
 
 
-def resolve_project(client: Semaphore, text: str | None) -> Project:
+class Reading(IntEnum):
+    """How something typed fits a thing, the surest first."""
+
+    NUMBER = 0
+    NAME = 1
+    CASE = 2  # the name in any case
+    BEGINNING = 3
+    WORDS = 4  # every word is the beginning of a word of the name
+
+
+def reading(typed: str, item_id: int, name: str) -> Reading | None:
+    """The surest reading that fits; None for none. A bare number is an id or the whole name, never a part of one."""
+    typed = typed.strip()
+    folded, known = fold(typed), fold(name)
+    if is_number(typed) and int(typed) == item_id:
+        return Reading.NUMBER
+    if not folded:
+        return None
+    if typed == name:
+        return Reading.NAME
+    if folded == known:
+        return Reading.CASE
+    if folded.isdecimal():
+        return None
+    if known.startswith(folded):
+        return Reading.BEGINNING
+    return Reading.WORDS if "/" not in folded and has_all_words(folded, known) else None
+
+
+def has_all_words(typed: str, name: str) -> bool:
+    """Whether each word typed, in any order, begins a word of the name. Numbers alone do not say enough."""
+    parts, known = _WORD.findall(fold(typed)), _WORD.findall(fold(name))
+    says_enough = any(not part.isdecimal() for part in parts)
+    return says_enough and all(any(word.startswith(part) for word in known) for part in parts)
+
+
+def likeness(typed: str, name: str) -> float:
+    """How near the typed words are to the name, in any order, from 0 to 100."""
+    folded, known = fold(typed), fold(name)
+    return max(fuzz.ratio(folded, known), fuzz.token_sort_ratio(folded, known))
+
+
+def resolve_project(client: Semaphore, typed: str | None) -> Project:
     """The project meant. Without text the only one there is."""
-    projects = client.projects()
-    found = _pick("project", projects, text)
-    if found is not None:
-        return found
-    if text is not None and _ID.fullmatch(text.strip()):  # the list ends at 200
-        try:
-            return client.project(int(text))
-        except Missing:
-            pass
-    raise _nothing("project", projects, text, "The bot's user in Semaphore must be a member of it.")
+    projects = seen_projects(client, [typed or ""])
+    otherwise = "The bot's user in Semaphore must be a member of it."
+    found = choose("project", [Candidate(each.id, each.name) for each in projects], typed, otherwise=otherwise)
+    return next(each for each in projects if each.id == found.id)
 
 
-def resolve_template(client: Semaphore, project: Project, text: str | None) -> Template:
+def resolve_template(client: Semaphore, project: Project, typed: str | None) -> Template:
     """The template meant, read on its own: lists of older servers leave out the survey."""
-    templates = client.templates(project.id)
-    found = _pick("template", templates, text)
-    if found is None:
-        raise _nothing("template", templates, text, f"Project {_label(project)} has others.")
-    return client.template(project.id, found.id)
+    known = [of_project(project, each) for each in client.templates(project.id)]
+    return client.template(project.id, choose("template", known, typed, in_project(project)).id)
 
 
-def resolve_inventory(client: Semaphore, project_id: int, text: str) -> Inventory:
+def resolve_inventory(client: Semaphore, project_id: int, typed: str) -> Inventory:
     """The inventory meant."""
     inventories = client.inventories(project_id)
-    found = _pick("inventory", inventories, text)
-    if found is None:
-        raise _nothing("inventory", inventories, text, f"Project {project_id} has others.")
-    return found
+    known = [Candidate(each.id, each.name, project_id) for each in inventories]
+    found = choose("inventory", known, typed, f" in project {project_id}")
+    return next(each for each in inventories if each.id == found.id)
 
 
-def _pick(what: str, items: Sequence[Item], text: str | None) -> Item | None:
-    """The one item meant, None for none; UsageError when several are meant."""
-    if text is None:
-        if len(items) > 1:
-            raise UsageError(f"Which {what}? There are {_labels(items)}.")
-        return items[0] if items else None
-    text = text.strip()
-    for fitting in _readings(items, text):
-        if len(fitting) == 1:
-            return fitting[0]
-        if fitting:
-            raise UsageError(f"“{_clean(text)}” fits more than one {what}: {_labels(fitting)}. Name one by its number.")
-    return None
+def choose(what: str, known: Sequence[Candidate], typed: str | None, where: str = "", otherwise: str = "") -> Candidate:
+    """The one meant, without text the only one. Raises Choice or NotFound."""
+    if typed is None and known:
+        found = dict.fromkeys(known, Reading.NUMBER)
+        return surest(what, found, f"Which {what}{where}?")
+    fits = {each: how for each in known if (how := reading(typed or "", each.id, each.name)) is not None}
+    if fits:
+        return surest(what, fits, f"“{clean(typed or '')}” fits more than one {what}{where}.")
+    like = {each: likeness(typed or "", each.name) for each in known}
+    raise nothing(what, typed or "", like, where, otherwise)
 
 
-def _readings(items: Sequence[Item], text: str) -> Iterable[list[Item]]:
-    """Id, the very name, the name in any case, the beginning of a name: the first reading that fits counts."""
-    number = int(text) if _ID.fullmatch(text) else None
-    folded = _fold(text)
-    yield [item for item in items if item.id == number]
-    yield [item for item in items if item.name == text]
-    yield [item for item in items if _fold(item.name) == folded]
-    yield [item for item in items if folded and _fold(item.name).startswith(folded)]
+def surest(what: str, fits: Mapping[Candidate, Reading], several: str) -> Candidate:
+    """The only one of the surest reading; a Choice that begins with the sentence `several` where more than one fits so."""
+    best = min(fits.values())
+    left = [each for each, how in fits.items() if how is best]
+    if len(left) > 1:
+        raise Choice(several, what, left)
+    return left[0]
 
 
-def _nothing(what: str, items: Sequence[Project | Template | Inventory], text: str | None, otherwise: str) -> NotFound:
-    if not items:
-        return NotFound(f"Semaphore shows the bot no {what}. Is the bot's user in Semaphore a member of the project?")
-    names = {_fold(item.name): item for item in items}
-    near = difflib.get_close_matches(_fold(text or ""), names, n=1, cutoff=0.5)
-    hint = f"Did you mean {_label(names[near[0]])}?" if near else f"There are {_labels(items)}."
-    return NotFound(f"There is no {what} “{_clean(text or '')}”. {hint} {otherwise}")
+def nothing(what: str, typed: str, like: Mapping[Candidate, float], where: str = "", otherwise: str = "") -> UserError:
+    """What to raise when nothing fits: a Choice of the likely ones, else NotFound with the nearest names."""
+    if not like:
+        return NotFound(
+            f"Semaphore shows the bot no {what}{where}. Is the bot's user in Semaphore a member of the project?"
+        )
+    ranked = sorted(like, key=lambda each: -like[each])
+    said = f"There is no {what} “{clean(typed)}”{where}."
+    enough = max(LIKELY, like[ranked[0]] - BEHIND)
+    if likely := [each for each in ranked if like[each] >= enough]:
+        return Choice(said, what, likely)
+    return NotFound(" ".join(filter(None, (said, f"The nearest: {labels(ranked[:NEAREST])}.", otherwise))))
 
 
-def _fold(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold().strip()
+def seen_projects(client: Semaphore, typed: Sequence[str]) -> list[Project]:
+    """All that the bot may see, and those typed as numbers beyond them: the server's list ends at 200."""
+    projects = client.projects()
+    numbers = {int(each) for each in typed if is_number(each.strip())} - {each.id for each in projects}
+    for number in sorted(numbers):
+        try:
+            projects = [*projects, client.project(number)]
+        except Missing:
+            continue
+    return projects
 
 
-def _clean(text: str) -> str:
-    return _CONTROL.sub(" ", text)[:100]
+def of_project(project: Project, template: Template) -> Candidate:
+    """A template as it is shown to be picked."""
+    return Candidate(template.id, template.name, project.id, project.name)
 
 
-def _label(item: Project | Template | Inventory) -> str:
-    return f"“{_clean(item.name)}” ({item.id})"
+def in_project(project: Project) -> str:
+    """The place in a sentence."""
+    return f" in project “{clean(project.name)}” ({project.id})"
 
 
-def _labels(items: Sequence[Project | Template | Inventory]) -> str:
-    shown = ", ".join(_label(item) for item in items[:SHOWN])
-    return shown if len(items) <= SHOWN else f"{shown} and {len(items) - SHOWN} more"
+def is_number(typed: str) -> bool:
+    """Whether it can be an id."""
+    return _ID.fullmatch(typed) is not None
+
+
+def fold(text: str) -> str:
+    """As names are compared: in any case, any form of a letter, any number of blanks."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

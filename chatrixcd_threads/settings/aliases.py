@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -15,6 +14,7 @@ from chatrixcd_threads.settings import surgery
 from chatrixcd_threads.settings.document import BadFileError, Document, name_of_type, parse
 from chatrixcd_threads.settings.hot import Changed, HotFile, Kind
 from chatrixcd_threads.settings.manager import FileManager
+from chatrixcd_threads.text.nearest import nearest
 from chatrixcd_threads.threads.rwlock import RWLock
 
 Aliases = Mapping[str, str]
@@ -112,8 +112,8 @@ class AliasManager(FileManager[Aliases]):
 
     def hint(self, name: str, names: Collection[str] | None = None) -> str:
         """The sentence that names the alias which was probably meant; empty without one."""
-        near = difflib.get_close_matches(name.casefold()[:100], list(self.now if names is None else names), n=1)
-        return f" Did you mean “{near[0]}”?" if near else ""
+        near = nearest(name, self.now if names is None else names)
+        return f" Did you mean “{near}”?" if near else ""
 
     def _names(self, text: str) -> dict[str, tuple[str, object]]:
         data = parse(text, str(self.aliases_file)).data
@@ -266,8 +266,8 @@ def _wrong_command(command: object, known: Collection[str] | None, prefix: str) 
     if first == prefix.casefold():
         return f"leave the prefix {prefix} out of the command"
     if known is not None and first not in known:
-        near = difflib.get_close_matches(first[:100], sorted(known), n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        near = nearest(first, sorted(known))
+        hint = f" (did you mean {near}?)" if near else ""
         return f"there is no command or alias {_short(first)}{hint}"
     return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import secrets as random_secrets
@@ -21,6 +20,7 @@ from chatrixcd_threads.settings.hot import HotFile, Kind
 from chatrixcd_threads.settings.kept import NotKept
 from chatrixcd_threads.settings.manager import FileManager
 from chatrixcd_threads.settings.model import CONFIG_VERSION, EVERY_ROOM, EVERYBODY, Settings
+from chatrixcd_threads.text.nearest import nearest
 from chatrixcd_threads.threads.rwlock import RWLock
 
 MASK = "********"
@@ -344,12 +344,12 @@ class _Checker:
         elsewhere = [f"{other}.{key}" for other in self.fields if other != section and key in self.fields[other]]
         if elsewhere:
             return elsewhere[0]
-        near = difflib.get_close_matches(key[:100].lower(), own, n=1)
+        near = nearest(key, own)
         if near or section is not None:
-            return near[0] if near else None
+            return near
         places = {name: f"{other}.{name}" for other in self.fields for name in self.fields[other]}
-        far = difflib.get_close_matches(key[:100].lower(), list(places), n=1)
-        return places[far[0]] if far else None
+        far = nearest(key, places)
+        return places[far] if far else None
 
     def _version(self, value: object) -> None:
         path = ("_config_version",)

@@ -5,7 +5,6 @@ Texts are checked when a file is loaded, never when one is used. No wording stan
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Final
 
 from chatrixcd_threads.errors import NotFound
 from chatrixcd_threads.settings.document import BadFileError, Document, KeyPath, name_of_type, parse, read
+from chatrixcd_threads.text.nearest import nearest
 
 PACKS: Final = Path(__file__).with_name("packs")
 DEFAULT_PACK: Final = "playful"
@@ -105,8 +105,8 @@ def check(document: Document, base: Messages | None = None) -> Messages:
         if category.startswith("_") or category == "$schema" or (category in PLACEHOLDERS and texts is None):
             continue
         if category not in PLACEHOLDERS:
-            near = difflib.get_close_matches(category[:100].lower(), list(PLACEHOLDERS), n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
+            near = nearest(category, PLACEHOLDERS)
+            hint = f" (did you mean {near}?)" if near else ""
             problem((category,), f"unknown category {category[:80]!r}{hint}")
         elif not isinstance(texts, list):
             problem((category,), f"{category}: expected a list of texts, got {name_of_type(texts)}")
@@ -140,8 +140,8 @@ def _wrong(category: str, text: object) -> str | None:
     if not unknown:
         return None
     known = " and ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS[category]))
-    near = difflib.get_close_matches(unknown[0], sorted(PLACEHOLDERS[category]), n=1)
-    hint = f"did you mean {{{near[0]}}}?" if near else f"here stand {known}"
+    near = nearest(unknown[0], sorted(PLACEHOLDERS[category]))
+    hint = f"did you mean {{{near}}}?" if near else f"here stand {known}"
     return f"unknown placeholder {{{unknown[0][:40]}}} ({hint})"
 
 
@@ -154,8 +154,8 @@ def pack_text(name: str) -> str:
     """A pack as the text of a messages file."""
     names = pack_names()
     if name not in names:
-        near = difflib.get_close_matches(name[:100].casefold(), names, n=1)
-        hint = f" Did you mean “{near[0]}”?" if near else ""
+        near = nearest(name, names)
+        hint = f" Did you mean “{near}”?" if near else ""
         raise NotFound(f"I did nothing: there is no pack “{name}”.{hint} There are {', '.join(names)}.")
     return read(PACKS / f"{name}.json")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.deciding import decide
 from chatrixcd_threads.commands.declare import Answer, Arg, Reply, command
-from chatrixcd_threads.commands.tasks import Found, find_running
+from chatrixcd_threads.commands.tasks import TASK, Found, find_running
 from chatrixcd_threads.policy.access import Right
 
 
@@ -17,7 +17,7 @@ from chatrixcd_threads.policy.access import Right
     example="confirm 42",
     right=Right.RUN,
     deed="confirm plans",
-    args=(Arg("task", "the task's number; may be left out in its thread"),),
+    args=(Arg("task", f"{TASK}; may be left out in its thread", rest=True),),
 )
 def confirm(call: Call) -> Reply:
     """Only while it waits."""

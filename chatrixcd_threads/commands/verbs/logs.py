@@ -6,7 +6,7 @@ from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Arg, Reply, command
 from chatrixcd_threads.commands.output import BETWEEN_READS, just_ended, settled_output
 from chatrixcd_threads.commands.show import status
-from chatrixcd_threads.commands.tasks import Found, find_task
+from chatrixcd_threads.commands.tasks import TASK, Found, find_task
 from chatrixcd_threads.semaphore.models import Line
 from chatrixcd_threads.text.ansi import plain_line
 from chatrixcd_threads.text.fit import Attachment
@@ -21,7 +21,7 @@ STILL_ARRIVING = "It ended just now and its output was still arriving; ask again
     "logs",
     "shows the last lines of a task's output, and all of it as a file when it is long",
     example="logs 42",
-    args=(Arg("task", "the task's number; else the one this room last heard of"),),
+    args=(Arg("task", f"{TASK}; else the one this room last heard of", rest=True),),
 )
 def logs(call: Call) -> Reply:
     """Colours are taken out. While a task runs, the output is what Semaphore has stored so far.

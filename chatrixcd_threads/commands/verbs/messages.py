@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from chatrixcd_threads.commands.call import Call
-from chatrixcd_threads.commands.declare import Arg, Reply, command, nearest
+from chatrixcd_threads.commands.declare import Arg, Reply, command
 from chatrixcd_threads.errors import UsageError
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.settings import packs
 from chatrixcd_threads.settings.texts import PLACEHOLDERS, USED, render
 from chatrixcd_threads.text.fit import Attachment
 from chatrixcd_threads.text.markup import bold, bullets, code, from_markdown, lines, table, text
+from chatrixcd_threads.text.nearest import nearest
 
 SAMPLE_TASK = "Deploy the web shop"
 

@@ -9,9 +9,9 @@ import msgspec
 from chatrixcd_threads.commands import launching, wishes
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Arg, Opt, command
+from chatrixcd_threads.commands.targets import find_template
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.policy.access import Right
-from chatrixcd_threads.semaphore.find import resolve_project, resolve_template
 from chatrixcd_threads.semaphore.models import Template
 from chatrixcd_threads.semaphore.wanted import family
 
@@ -28,8 +28,8 @@ def _options() -> tuple[Opt, ...]:
     deed="start tasks",
     launches=True,
     args=(
-        Arg("project", "number or name; may be left out when there is only one"),
-        Arg("template", "number or name; may be left out when there is only one", rest=True),
+        Arg("project", "number or name; may be left out when the template's name says enough"),
+        Arg("template", "number, name or words of it; PROJECT/TEMPLATE is understood as well", rest=True),
     ),
     options=_options(),
     pairs=True,
@@ -37,11 +37,9 @@ def _options() -> tuple[Opt, ...]:
 )
 def plan(call: Call) -> Answer:
     """A dry run like any launch: it is asked about, and its output is held against it."""
-    semaphore = call.tools.semaphore
     if launching.is_known(call):
         return launching.carry_out(call, launching.known_payload(call))
-    project = resolve_project(semaphore, call.values.get("project"))
-    template = semaphore.template(project.id, resolve_template(semaphore, project, call.values.get("template")).id)
+    project, template = find_template(call, call.values.get("project"), call.values.get("template"))
     refuse_without_dry_run(template)
     wanted = msgspec.structs.replace(wishes.wanted(call, template), dry_run=True)
     return launching.ask(call, project, template, wanted, verb="plan")

@@ -10,7 +10,7 @@ import msgspec
 from chatrixcd_threads.commands import launching
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Arg, Opt, command
-from chatrixcd_threads.commands.tasks import Found, find_task
+from chatrixcd_threads.commands.tasks import TASK, Found, find_task
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.journal import launches
 from chatrixcd_threads.policy.access import Right
@@ -26,7 +26,7 @@ from chatrixcd_threads.semaphore.wanted import Wanted, family
     right=Right.RUN,
     deed="start tasks",
     launches=True,
-    args=(Arg("task", "the task's number; else the thread's, or the one this room last heard of"),),
+    args=(Arg("task", f"{TASK}; else the thread's, or the one this room last heard of", rest=True),),
     options=(Opt("failed", "ansible: only the hosts that failed"), Opt("dry-run", "only shows what it would change")),
 )
 def redo(call: Call) -> Answer:

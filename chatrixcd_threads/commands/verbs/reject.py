@@ -5,7 +5,7 @@ from __future__ import annotations
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.deciding import decide
 from chatrixcd_threads.commands.declare import Arg, Reply, command
-from chatrixcd_threads.commands.tasks import find_running
+from chatrixcd_threads.commands.tasks import TASK, find_running
 from chatrixcd_threads.policy.access import Right
 
 
@@ -15,7 +15,7 @@ from chatrixcd_threads.policy.access import Right
     example="reject 42",
     right=Right.RUN,
     deed="reject plans",
-    args=(Arg("task", "the task's number; may be left out in its thread"),),
+    args=(Arg("task", f"{TASK}; may be left out in its thread", rest=True),),
 )
 def reject(call: Call) -> Reply:
     """Only while it waits."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from chatrixcd_threads.commands import builds, launching
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Arg, command
+from chatrixcd_threads.commands.targets import find_template
 from chatrixcd_threads.errors import UsageError, UserError
 from chatrixcd_threads.policy.access import Right
-from chatrixcd_threads.semaphore.find import resolve_project, resolve_template
 from chatrixcd_threads.semaphore.wanted import Wanted
 
 
@@ -21,11 +21,14 @@ from chatrixcd_threads.semaphore.wanted import Wanted
     deed="start tasks",
     launches=True,
     args=(
-        Arg("project", "number or name of the project", required=True),
+        Arg(
+            "project",
+            "number or name of the project; may be left out when the template's name says enough",
+            required=True,
+        ),
         Arg(
             "template",
-            "number or name of the deploy template; then, if you like: to VERSION or TASK",
-            required=True,
+            "number, name or words of the deploy template; then, if you like: to VERSION or TASK",
             rest=True,
         ),
     ),
@@ -35,12 +38,12 @@ def rollback(call: Call) -> Answer:
     if launching.is_known(call):
         return launching.carry_out(call, launching.known_payload(call))
     semaphore = call.tools.semaphore
-    project = resolve_project(semaphore, call.values["project"])
-    named, separator, target = call.values["template"].rpartition(" to ")
-    named = named if separator else call.values["template"]
+    rest = f" {call.values.get('template', '')} "
+    named, separator, target = rest.rpartition(" to ")
+    named = (named if separator else rest).strip()
     if separator and not target.strip():
         raise UsageError(f"I did nothing: to which build? Usage: {call.prefix} {rollback.usage}")
-    template = semaphore.template(project.id, resolve_template(semaphore, project, named).id)
+    project, template = find_template(call, call.values["project"], named or None)
     if template.type != "deploy":
         raise UserError(f"I did not start {template.name}: only deploy templates have builds to go back to.")
     history = builds.last_good(semaphore, template) if not separator else None

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from chatrixcd_threads.commands import launching, wishes
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Arg, command
+from chatrixcd_threads.commands.targets import find_template
 from chatrixcd_threads.policy.access import Right
-from chatrixcd_threads.semaphore.find import resolve_project, resolve_template
 
 
 @command(
@@ -19,8 +19,8 @@ from chatrixcd_threads.semaphore.find import resolve_project, resolve_template
     deed="start tasks",
     launches=True,
     args=(
-        Arg("project", "number or name; may be left out when there is only one"),
-        Arg("template", "number or name; may be left out when there is only one", rest=True),
+        Arg("project", "number or name; may be left out when the template's name says enough"),
+        Arg("template", "number, name or words of it; PROJECT/TEMPLATE is understood as well", rest=True),
     ),
     options=wishes.OPTIONS,
     pairs=True,
@@ -30,10 +30,8 @@ def run(call: Call) -> Answer:
     """Reads the single template (the list does not tell everything) and asks with what it read."""
     if launching.is_known(call):
         return launching.carry_out(call, launching.known_payload(call))
-    semaphore = call.tools.semaphore
-    project = resolve_project(semaphore, call.values.get("project"))
     named, tags = _positional_tags(call.values.get("template"))
-    template = semaphore.template(project.id, resolve_template(semaphore, project, named).id)
+    project, template = find_template(call, call.values.get("project"), named)
     return launching.ask(call, project, template, wishes.wanted(call, template, tags=tags))
 
 

@@ -8,8 +8,8 @@ from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Arg, Reply, command
 from chatrixcd_threads.commands.launching import version_of
 from chatrixcd_threads.commands.show import asker, duration, status
+from chatrixcd_threads.commands.targets import find_template
 from chatrixcd_threads.policy.grades import grade_of
-from chatrixcd_threads.semaphore.find import resolve_project, resolve_template
 from chatrixcd_threads.semaphore.gates import openings
 from chatrixcd_threads.semaphore.models import SurveyVar, Task
 from chatrixcd_threads.text.markup import Text, bold, bullets, code, lines, table, text
@@ -22,16 +22,14 @@ RUNS = 5
     "explains a template: what it needs, what may be changed for a run, and how it went lately",
     example="show 1 5",
     args=(
-        Arg("project", "number or name; may be left out when there is only one"),
-        Arg("template", "number or name; may be left out when there is only one", rest=True),
+        Arg("project", "number or name; may be left out when the template's name says enough"),
+        Arg("template", "number, name or words of it; PROJECT/TEMPLATE is understood as well", rest=True),
     ),
 )
 def show(call: Call) -> Reply:
     """The single template: lists of older servers leave out what matters here."""
     semaphore = call.tools.semaphore
-    project = resolve_project(semaphore, call.values.get("project"))
-    found = resolve_template(semaphore, project, call.values.get("template"))
-    template = semaphore.template(project.id, found.id)
+    project, template = find_template(call, call.values.get("project"), call.values.get("template"))
     facts = ", ".join(each for each in (template.app or "ansible", template.type, template.playbook) if each)
     ways = openings(template, version_of(semaphore))
     runs = semaphore.template_tasks(project.id, template.id, RUNS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Arg, Reply, command
 from chatrixcd_threads.commands.show import asker, duration, status
-from chatrixcd_threads.commands.tasks import find_task
+from chatrixcd_threads.commands.tasks import TASK, find_task
 from chatrixcd_threads.text.markup import bold, lines, text
 
 
@@ -13,7 +13,7 @@ from chatrixcd_threads.text.markup import bold, lines, text
     "status",
     "shows how a task is",
     example="status 42",
-    args=(Arg("task", "the task's number; else the one this room last heard of"),),
+    args=(Arg("task", f"{TASK}; else the one this room last heard of", rest=True),),
 )
 def show_status(call: Call) -> Reply:
     """Running or not, also after a restart of the bot, also of tasks it did not start."""

@@ -9,7 +9,7 @@ import msgspec
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Arg, Opt, Reply, command
 from chatrixcd_threads.commands.show import status
-from chatrixcd_threads.commands.tasks import Found, find_running
+from chatrixcd_threads.commands.tasks import TASK, Found, find_running
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.journal import audit, launches
 from chatrixcd_threads.journal.audit import Deed
@@ -28,7 +28,7 @@ HAS_JOB: Final = frozenset({"running", "stopping", "waiting_confirmation", "conf
     example="stop 42",
     right=Right.RUN,
     deed="stop tasks",
-    args=(Arg("task", "the task's number; in its thread, or when only one of yours runs here, it may be left out"),),
+    args=(Arg("task", f"{TASK}; in its thread, or when only one of yours runs here, it may be left out", rest=True),),
     options=(Opt("force", "kills it, when a plain stop does not help"),),
 )
 def stop(call: Call) -> Reply:

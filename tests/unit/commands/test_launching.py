@@ -397,7 +397,7 @@ def test_a_build_is_named(bench: Bench, named: str, build: int) -> None:
 def test_a_deploy_needs_a_good_build(bench: Bench) -> None:
     builds(bench)
     assert "it deploys a build" in bench.say("run 1 21")
-    assert "There is no successful build “1.0.2” for Ship. The newest: 1.0.1 (#2)" in bench.say(
+    assert "There is no successful build “1.0.2” for Ship. The nearest: 1.0.1 (#2)" in bench.say(
         "run 1 21 --build 1.0.2"
     )
 

@@ -98,7 +98,12 @@ def test_reactions_in_every_skin(key: str, modifier: str) -> None:
     assert verdict_of_reaction(key + modifier) == ("yes" if key in YES_REACTIONS else "no")
 
 
-@pytest.mark.parametrize("key", ["", "👀", "👍👎", "👍👍", "yes", "\U0001f3ff", "None"])
+@pytest.mark.parametrize("number", range(1, 10))
+def test_reactions_with_a_number(number: int) -> None:
+    assert verdict_of_reaction(f"{number}\ufe0f\u20e3") == verdict_of_reaction(f"{number}\u20e3") == str(number)
+
+
+@pytest.mark.parametrize("key", ["", "👀", "👍👎", "👍👍", "yes", "\U0001f3ff", "None", "1", "0️⃣", "🔟", "1️⃣2️⃣"])
 def test_other_reactions_are_no_answers(key: str) -> None:
     assert verdict_of_reaction(key) is None
 

@@ -154,7 +154,10 @@ def test_replies_and_threads(body: str, relation: dict[str, Any], target: str | 
 def test_a_command_in_a_thread_or_reply() -> None:
     item = one(said("> quoted\n> lines\n\n!cd status", content={"m.relates_to": {**THREAD, **REPLY}}))
     assert isinstance(item, Incoming)
-    assert (item.kind, item.text, item.thread) == (Kind.COMMAND, "status", "$root")
+    assert (item.kind, item.text, item.target, item.thread) == (Kind.COMMAND, "status", "$q", "$root")
+    item = one(said("!cd status", content={"m.relates_to": {**THREAD, **REPLY, "is_falling_back": True}}))
+    assert isinstance(item, Incoming)
+    assert (item.target, item.thread) == (None, "$root")  # what clients put in for those that know no threads
 
 
 def test_a_quoted_command_is_none() -> None:
@@ -163,7 +166,7 @@ def test_a_quoted_command_is_none() -> None:
     assert (item.words.kind, item.words.text, item.verdict) == (Kind.SAID, "what was that?", None)
 
 
-@pytest.mark.parametrize(("key", "verdict"), [("👍", "yes"), ("👎🏿", "no"), ("✅", "yes")])
+@pytest.mark.parametrize(("key", "verdict"), [("👍", "yes"), ("👎🏿", "no"), ("✅", "yes"), ("2️⃣", "2")])
 def test_reactions(key: str, verdict: str) -> None:
     item = one(reacted(key))
     assert isinstance(item, Incoming)
