@@ -59,6 +59,11 @@ NUDGE_SENTENCE = (
     "React to the question with 👍 or 👎, or reply to it with yes or no."
 )
 
+SEVERAL_SENTENCE = (
+    "I did not take that as an answer, because several questions of mine wait for you in this thread. "
+    "React to the one you mean with 👍 or 👎, or reply to it with yes or no."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Answering:
@@ -222,7 +227,9 @@ class Desk:
     def _words(self, event: Incoming, tools: Tools) -> list[Effect]:
         """Words to a question that wants more than a yes: the name that confirms it, or a value."""
         question = self._question_of(event, tools)
-        if question is None or question.state != "open" or question.asker != event.sender:
+        if question is None or question.asker != event.sender:
+            return []
+        if question.state != "open" and question.settled_by != event.event_id:
             return []
         if verdict_of_word(event.text) == "no" and (question.wants == Wants.NAME or event.text.casefold() in GIVE_UP):
             return [lambda tx: self._refused(tx, question, event.sender, tools)]
@@ -311,27 +318,30 @@ class Desk:
         return nudge
 
     def _question_of(self, event: Incoming, tools: Tools) -> Question | None:
+        """The one question that is answered; None when there is none or nobody can tell which."""
         read = tools.journal.read()
-        for related in (event.target, event.thread):
-            if related is not None:
-                question = questions.by_event(read, related) or questions.by_command(read, related, event.sender)
-                if question is not None:
-                    return question
+        settled = questions.settled_with(read, event.event_id)  # before a crash
+        if settled is not None:
+            return settled
         if event.target is not None or event.thread is not None:
-            return None
+            found = questions.meant(read, event.room_id, event.sender, event.target, event.thread)
+            several = len(found) > 1 and event.kind is not Kind.SAID  # words that are no yes go to the newest
+            return found[0] if found and not several else None
         open_ones = questions.open_for(read, event.room_id, event.sender)
         if len(open_ones) != 1 or open_ones[0].chatter or outbox.said_since(read, event.room_id, open_ones[0].slot):
             return None
-        return open_ones[0]
+        seen = event.room_id == OPERATOR_ROOM or outbox.in_sight(read, open_ones[0].slot)
+        return open_ones[0] if seen else None
 
     def _nudge(self, event: Incoming, tools: Tools) -> list[Effect]:
-        if event.kind is not Kind.ANSWER or event.target is not None or event.thread is not None:
+        if event.kind is not Kind.ANSWER:
             return []
-        open_ones = questions.open_for(tools.journal.read(), event.room_id, event.sender)
-        if not open_ones:
-            return []
-
-        return [self._nudges(event, open_ones[0], NUDGE_SENTENCE)]
+        read = tools.journal.read()
+        if event.target is not None or event.thread is not None:
+            several = questions.meant(read, event.room_id, event.sender, event.target, event.thread)
+            return [self._nudges(event, several[0], SEVERAL_SENTENCE)] if several else []
+        open_ones = questions.open_for(read, event.room_id, event.sender)
+        return [self._nudges(event, open_ones[0], NUDGE_SENTENCE)] if open_ones else []
 
     def _refused(self, tx: sqlite3.Connection, question: Question, sender: str, tools: Tools) -> None:
         if questions.settle(tx, question.id, "no"):

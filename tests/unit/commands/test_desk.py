@@ -13,7 +13,7 @@ import pytest
 
 from chatrixcd_threads.commands.desk import minutes
 from chatrixcd_threads.events import Kind, RoomOutcome
-from chatrixcd_threads.journal import launches, questions
+from chatrixcd_threads.journal import inbox, launches, questions
 from chatrixcd_threads.semaphore.errors import Forbidden, TimedOut, Unreachable
 from chatrixcd_threads.semaphore.models import Line, Project, SurveyVar, Template
 
@@ -25,7 +25,8 @@ AWAY = Unreachable("Reading the projects failed: no connection to https://s. Is 
 
 
 def state(bench: Bench) -> str:
-    return str(bench.journal.read().execute("SELECT state FROM questions ORDER BY id DESC").fetchone()[0])
+    row = bench.journal.read().execute("SELECT state FROM questions ORDER BY id DESC").fetchone()
+    return "" if row is None else str(row[0])
 
 
 # --- what each command answers
@@ -417,6 +418,28 @@ def test_of_two_open_questions_a_bare_word_answers_none(bench: Bench) -> None:
     assert [body["template_id"] for body in bench.semaphore.posts] == [6, 5]
 
 
+def test_of_two_open_questions_in_a_thread_a_word_answers_none_and_that_is_said(bench: Bench) -> None:
+    first, second = bench.asked("run 1 5", thread="$root"), bench.asked("run 1 6", thread="$root")
+    word = bench.word("yes", thread="$root")
+    assert bench.semaphore.posts == []
+    assert "several questions of mine" in bench.answer(word)
+    bench.react(second)
+    bench.word("yes", thread="$root")
+    assert [body["template_id"] for body in bench.semaphore.posts] == [6, 5]
+    assert "Task #42" in bench.answer(first)
+
+
+def test_a_question_that_took_the_place_of_the_one_that_was_answered_is_not_confirmed(bench: Bench) -> None:
+    """The word was accepted for the first, which expired while the word waited behind a slow command."""
+    bench.asked("run 1 5")
+    word = bench.event("yes", Kind.ANSWER)
+    (old,) = questions.all_open(bench.journal.read())
+    bench.desk.expire(old)
+    bench.desk.handle(bench.event("run 1 6"))  # asked, but not seen by anybody yet
+    bench.desk.handle(word)
+    assert bench.semaphore.posts == []
+
+
 def test_two_people_asked_in_one_thread_each_answer_their_own(bench: Bench) -> None:
     bench.bot(admin_users=("*",))
     bench.asked("run 1 5", sender="@a:x", thread="$root")
@@ -652,6 +675,17 @@ def test_a_crash_after_the_yes_starts_the_task_once(bench: Bench, killed_in: str
     assert "Task #41" in bench.answer(command)
     assert ("first answer was lost" in bench.answer(command)) == (where == "start")
     assert bench.unhandled() == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_crash_after_the_yes_loses_it_in_no_way_of_answering(bench: Bench, way: str) -> None:
+    dies = iter([KeyboardInterrupt("killed")])
+    bench.semaphore.fails["template"] = lambda: next(dies, None) if state(bench) == "yes" else None
+    with pytest.raises(KeyboardInterrupt):
+        answer_by(bench, way, "yes")
+    (event,) = inbox.unanswered(bench.journal.read())
+    bench.desk.handle(event)
+    assert len(bench.semaphore.posts) == 1
 
 
 # --- what leaves the bot
