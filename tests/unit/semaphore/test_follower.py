@@ -282,3 +282,21 @@ def test_the_output_is_due_while_a_task_runs_and_nothing_is_settled(watched: Wat
         assert not launches.judged(tx, due[0].follow_id, "again", settled=True)
     watched.round()
     assert len([each for each in watched.told if isinstance(each, OutputDue)]) == 2
+
+
+def test_the_output_of_a_task_that_is_only_being_stopped_is_not_read(watched: Watched) -> None:
+    """Nothing was asked of it that the output could show: it is somebody else's, or from before there was a witness."""
+    watched.show(42, "stopping")
+    with watched.journal.write() as tx:
+        launches.follow_stop(
+            tx,
+            project_id=1,
+            task_id=42,
+            template_name="Deploy",
+            room_id="!r",
+            thread=None,
+            person="@a",
+            slot="answer:$stop",
+        )
+    watched.follower.look(threading.Event(), lambda: None)
+    assert [each for each in watched.told if isinstance(each, OutputDue)] == []
