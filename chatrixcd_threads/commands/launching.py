@@ -63,6 +63,7 @@ def ask(
         "summary": template.name,
         "name": template.name,
         "token": token_of(call),
+        "project": project.name,
         "project_id": project.id,
         "template_id": template.id,
         "template": fingerprint(template),

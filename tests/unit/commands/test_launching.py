@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatrixcd_threads.events import Kind
+from chatrixcd_threads.events import Kind, TaskSeen
 from chatrixcd_threads.journal import launches, questions
 from chatrixcd_threads.semaphore.models import SurveyValue, SurveyVar, Template
 
@@ -227,6 +227,35 @@ def test_a_plan_runs_for_real_after_a_yes_to_its_result(bench: Bench) -> None:
     bench.desk.handle(bench.event("yes", Kind.REACTION, target=f"$of plan:{follow.id}"))
     assert bench.semaphore.posts[1]["params"] == {"limit": ["web1"]}
     assert "dry_run" not in bench.semaphore.posts[1]
+
+
+def planned(bench: Bench, task: int) -> str:
+    """A good dry run ends; the offer to run it for real, empty for none."""
+    bench.semaphore.says(task, ["PLAY [x] [CHECK MODE] ***", "TASK [a] ***", "changed: [web1]", "PLAY RECAP ***"])
+    bench.semaphore.ends(task, "success")
+    follow = bench.follow(task)
+    bench.reporter.report(TaskSeen(follow.id, 1, task, "success", True))
+    bench.deliver()
+    return str(bench.content(f"plan:{follow.id}").get("plain", ""))
+
+
+def test_a_plan_of_a_high_grade_needs_the_name_also_for_the_real_run(bench: Bench) -> None:
+    bench.bot(confirm={"web/site": "high"})
+    command = bench.asked("plan 1 6")
+    bench.desk.handle(bench.event("Site", Kind.SAID, target=f"$of answer:{command.event_id}"))
+    task = max(bench.semaphore.task_list)
+    assert "reply to this message with Site" in planned(bench, task).replace("`", "")
+    offer = f"$of plan:{bench.follow(task).id}"
+    bench.desk.handle(bench.event("yes", Kind.REACTION, target=offer))
+    assert len(bench.semaphore.posts) == 1
+    bench.desk.handle(bench.event("Site", Kind.SAID, target=offer))
+    assert len(bench.semaphore.posts) == 2
+
+
+def test_a_plan_that_somebody_wanted_to_stop_is_not_offered(bench: Bench) -> None:
+    task = bench.started("plan 1 6")
+    bench.say(f"stop {task}")
+    assert planned(bench, task) == ""
 
 
 def test_a_plan_that_really_ran_is_not_offered(bench: Bench) -> None:
