@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -234,7 +235,7 @@ class Desk:
         if verdict_of_word(event.text) == "no" and (question.wants == Wants.NAME or event.text.casefold() in GIVE_UP):
             return [lambda tx: self._refused(tx, question, event.sender, tools)]
         if question.wants == Wants.NAME:
-            if event.text.strip() == str(question.payload.get("name", "")):
+            if spelled(event.text) == spelled(str(question.payload.get("name", ""))):
                 return self._confirmed(event, question, tools)
             return [self._nudges(event, question, wanted_words(question))]
         command = commands()[question.action]
@@ -471,6 +472,11 @@ def how_to_answer(asked: Ask, asker: str, seconds: float) -> Text:
             return text(f"Reply to this message, or say it in this thread. 👎 or “cancel” gives up. {who}")
         case _:
             return text(f"👍 or “yes” does it, 👎 or “no” does not. {who}")
+
+
+def spelled(name: str) -> str:
+    """A name as it is typed or copied: clients show a run of blanks as one, and letters have more than one form."""
+    return " ".join(unicodedata.normalize("NFC", name).split())
 
 
 def wanted_words(question: Question) -> str:

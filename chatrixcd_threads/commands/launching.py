@@ -16,6 +16,7 @@ import msgspec
 from chatrixcd_threads.commands import away, forms
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Ask, Reply, Wants
+from chatrixcd_threads.commands.parse import verdict_of_word
 from chatrixcd_threads.commands.phrases import phrase
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.journal import audit, launches
@@ -61,7 +62,7 @@ def ask(
     refuse_when_unsafe(call, template.name)
     base: dict[str, object] = {
         "summary": template.name,
-        "name": template.name,
+        "name": typed_name(template),
         "token": token_of(call),
         "project": project.name,
         "project_id": project.id,
@@ -83,6 +84,12 @@ def ask(
         return carry_out(call, payload)
     wants = Wants.NAME if grade is Grade.HIGH or plan.destroys else Wants.YES
     return Ask(lines(shown(call, project, template, plan), why, away.meanwhile(call, template)), payload, wants)
+
+
+def typed_name(template: Template) -> str:
+    """What is typed to a question that wants the name. A word that means no is none, so the number goes with it."""
+    name = " ".join(template.name.split())
+    return name if name and verdict_of_word(name) != "no" else f"{name} {template.id}".strip()
 
 
 def refuse_when_unsafe(call: Call, name: str) -> None:

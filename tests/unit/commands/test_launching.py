@@ -168,6 +168,35 @@ def test_a_high_grade_wants_the_name(bench: Bench) -> None:
     assert len(bench.semaphore.posts) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        (" Deploy  the\tsite ", "Deploy the site"),  # a client shows it so, and that is what people copy
+        ("Zu\u0308rich 🚀", "Z\u00fcrich 🚀"),
+        ("yes", "yes"),
+        ("Stop", "Stop 5"),  # what means no everywhere else starts nothing here
+        (" ", "5"),
+    ],
+)
+def test_every_name_can_be_typed(bench: Bench, name: str, typed: str) -> None:
+    bench.bot(confirm={"*": "high"})
+    bench.template(5, name=name)
+    command = bench.asked()
+    bench.desk.handle(bench.event("Deploy", Kind.SAID, target=f"$of answer:{command.event_id}"))
+    assert bench.semaphore.posts == []
+    bench.desk.handle(bench.event(typed, Kind.SAID, target=f"$of answer:{command.event_id}"))
+    assert len(bench.semaphore.posts) == 1
+
+
+def test_a_no_is_a_no_also_where_a_template_is_called_so(bench: Bench) -> None:
+    bench.bot(confirm={"*": "high"})
+    bench.template(5, name="Stop")
+    command = bench.asked()
+    assert "reply to this message with Stop 5." in bench.answer(command).replace("`", "")
+    bench.desk.handle(bench.event("Stop", Kind.SAID, target=f"$of answer:{command.event_id}"))
+    assert "Not done: Stop" in bench.answer(command)
+
+
 def test_a_destroy_is_refused_without_permission_and_asked_by_name_with_it(bench: Bench) -> None:
     bench.template(app="terraform", name="Infra")
     assert "destroy what the template manages although nobody has allowed that" in bench.say("run 1 6 --destroy")
