@@ -26,7 +26,7 @@ from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.registry import commands, find
 from chatrixcd_threads.errors import NotAllowed, UserError
 from chatrixcd_threads.events import Incoming, Kind
-from chatrixcd_threads.journal import audit, inbox, outbox, questions
+from chatrixcd_threads.journal import audit, inbox, launches, outbox, questions
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.questions import Question
 from chatrixcd_threads.policy.access import OPERATOR_ROOM, Right
@@ -60,6 +60,9 @@ NUDGE_SENTENCE = (
     "React to the question with 👍 or 👎, or reply to it with yes or no."
 )
 
+STALE_SENTENCE = (
+    "⚠ You said yes, and then I was gone until the time for it was over. Nothing was started. Please ask again."
+)
 SEVERAL_SENTENCE = (
     "I did not take that as an answer, because several questions of mine wait for you in this thread. "
     "React to the one you mean with 👍 or 👎, or reply to it with yes or no."
@@ -165,18 +168,17 @@ class Desk:
     def expire(self, question: Question) -> None:
         """A question was not answered in time: its message says so from now on."""
         tools = self._tools()
+        with tools.journal.write() as tx:
+            self._expires(tx, question, "Nobody answered in time", tools)
+        self._wake()
+
+    def _expires(self, tx: sqlite3.Connection, question: Question, why: str, tools: Tools) -> None:
         summary = str(question.payload.get("summary", ""))
         tone = tone_of(tools.settings.bot, question.room_id)
         sentence = phrase(tools.messages, "timeout", tone=tone, task_name=summary, user_name=question.asker)
-        with tools.journal.write() as tx:
-            if questions.settle(tx, question.id, "expired"):
-                _settled(tx, question, Deed.EXPIRED, "", tools)
-                self._edit_question(
-                    tx,
-                    question,
-                    lines(marked("⌛", sentence), f"Nobody answered in time, so nothing was done: {summary}."),
-                )
-        self._wake()
+        if questions.settle(tx, question.id, "expired"):
+            _settled(tx, question, Deed.EXPIRED, "", tools)
+            self._edit_question(tx, question, lines(marked("⌛", sentence), f"{why}, so nothing was done: {summary}."))
 
     def _command(self, event: Incoming, tools: Tools) -> list[Effect]:
         where = Where(answer_slot(event.event_id), event.room_id, event.thread, event.event_id)
@@ -360,15 +362,19 @@ class Desk:
         """Settles the question first, in a transaction of its own: a crash later finds it answered, never open."""
         command = commands()[question.action]
         where = place_of(question)
+        if question.state == "open" and question.expires_at <= tools.now():
+            return [lambda tx: self._expires(tx, question, "I came to your answer too late", tools)]
         verdict = "no" if event.text == "no" and question.wants == Wants.YES else "yes"
         with tools.journal.write() as tx:
             # It may have expired since it was read. Settled by this very event: a crash came after this transaction.
             settled = questions.settle(tx, question.id, verdict, event.event_id)
             if settled:
                 _settled(tx, question, Deed.DECLINED if verdict == "no" else Deed.CONFIRMED, event.sender, tools)
-            settled = settled or questions.settled_by(tx, question.id, verdict, event.event_id)
-        if not settled:
+            again = not settled and questions.settled_by(tx, question.id, verdict, event.event_id)
+        if not (settled or again):
             return []
+        if again and command.launches and _is_stale(question, tools):
+            return [self._replies(where, Reply(text(STALE_SENTENCE)), event.sender, tools)]
         call = Call(question.command_event, question.room_id, event.sender, question.thread, {}, tools)
         then = command.on_no if verdict == "no" else command.on_yes
         assert then is not None
@@ -448,6 +454,12 @@ class Desk:
             if isinstance(effect, Answering) and effect.reply.then is not None:
                 effect.reply.then()
         self._wake()
+
+
+def _is_stale(question: Question, tools: Tools) -> bool:
+    """Whether a crash held up a yes until its time was over, and nothing of the launch was begun."""
+    token = str(question.payload.get("token", ""))
+    return question.expires_at <= tools.now() and launches.by_token(tools.journal.read(), token) is None
 
 
 def place_of(question: Question) -> Where:

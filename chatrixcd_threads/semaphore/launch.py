@@ -25,6 +25,7 @@ from chatrixcd_threads.semaphore.models import Task
 log = logging.getLogger("chatrixcd.launch")
 
 LOOKS = 3
+STALE = 120.0  # seconds after which a confirmed launch that was never sent is not what anybody waits for
 PAUSE = 1.0  # seconds between two looks for a task whose POST was not answered
 NEWEST = 50
 NOT_STARTED = frozenset({400, 401, 403, 404})  # answers after which there is no task
@@ -77,6 +78,12 @@ class Launcher:
                 return Started(launch.task_id, found=False)
             case "mismatch" if launch.task_id is not None:
                 raise self._stopped(launch, self._semaphore.task(launch.project_id, launch.task_id))
+            case "confirmed" if self._now() - launch.changed_at > STALE:
+                why = "I was interrupted before I sent it."
+                self._move(launch, "failed", Deed.FAILED, why)
+                raise UserError(
+                    f"I did not start {launch.template_name}: {why} That is long ago. Nothing was started. Please ask again."
+                )
             case "confirmed":
                 return self._post(launch)
             case "sending":

@@ -15,6 +15,7 @@ from chatrixcd_threads.commands.desk import minutes
 from chatrixcd_threads.events import Kind, RoomOutcome
 from chatrixcd_threads.journal import inbox, launches, questions
 from chatrixcd_threads.semaphore.errors import Forbidden, TimedOut, Unreachable
+from chatrixcd_threads.semaphore.launch import Launcher
 from chatrixcd_threads.semaphore.models import Line, Project, SurveyVar, Template
 
 if TYPE_CHECKING:
@@ -686,6 +687,39 @@ def test_a_crash_after_the_yes_loses_it_in_no_way_of_answering(bench: Bench, way
     (event,) = inbox.unanswered(bench.journal.read())
     bench.desk.handle(event)
     assert len(bench.semaphore.posts) == 1
+
+
+def test_a_yes_that_is_handled_after_its_time_starts_nothing(bench: Bench) -> None:
+    """It was accepted, and then the bot was gone for hours."""
+    command = bench.asked()
+    event = bench.event("yes", Kind.REACTION, target=f"$of answer:{command.event_id}")
+    bench.now += 10_000
+    bench.desk.handle(event)
+    assert bench.semaphore.posts == []
+    assert "I came to your answer too late, so nothing was done: Deploy." in bench.answer(command)
+    assert state(bench) == "expired"
+
+
+@pytest.mark.parametrize("killed_at", ["template", "sending"])
+def test_a_launch_that_a_crash_held_up_for_long_is_not_sent_any_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, killed_at: str
+) -> None:
+    command = bench.asked()
+    event = bench.event("yes", Kind.REACTION, target=f"$of answer:{command.event_id}")
+
+    def dies(*args: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    where, name = (bench.semaphore, "template") if killed_at == "template" else (Launcher, "_post")
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, dies)
+        with pytest.raises(KeyboardInterrupt):
+            bench.desk.handle(event)
+    bench.now += 10_000
+    bench.desk.handle(event)
+    assert bench.semaphore.posts == []
+    assert "Nothing was started. Please ask again." in bench.answer(command)
+    assert bench.unhandled() == []
 
 
 # --- what leaves the bot
