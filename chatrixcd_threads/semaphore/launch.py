@@ -127,9 +127,9 @@ class Launcher:
         )
 
     def _found(self, launch: Launch) -> Task | None:
-        """The task with the launch's token among the newest of its template."""
+        """The task with the launch's token among the newest of its template. It stands last: what is before may be anybody's words."""
         tasks = self._semaphore.template_tasks(launch.project_id, launch.template_id, NEWEST)
-        return next((task for task in tasks if f"[{launch.token}]" in task.message), None)
+        return next((task for task in tasks if task.message.rstrip().endswith(f"[{launch.token}]")), None)
 
     def _look(self, launch: Launch, why: str, refused: SemaphoreError | None = None) -> Started:
         looked = 0
