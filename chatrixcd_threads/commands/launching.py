@@ -140,7 +140,9 @@ def refuse_bad_values(template: Template, wanted: Wanted) -> survey.Filled:
 
 
 def answered(call: Call, payload: Mapping[str, object], words: str) -> Answer:
-    """An answer to the form: the next question of it, or the one about the launch."""
+    """An answer to the form: the next question of it, or the one about the launch, or the launch that it had begun."""
+    if is_known(call):
+        return carry_out(call, known_payload(call))
     project_id, template_id = int(str(payload["project_id"])), int(str(payload["template_id"]))
     template = call.tools.semaphore.template(project_id, template_id)
     wanted, problem = forms.take(call, template, payload, words)

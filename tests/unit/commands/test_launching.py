@@ -465,6 +465,22 @@ def test_a_form_asks_only_for_what_is_missing_and_checks_it(bench: Bench) -> Non
     assert json.loads(str(bench.semaphore.posts[0]["environment"])) == {"env": "prd", "who": "start"}
 
 
+def test_a_form_of_a_low_grade_starts_once_through_a_crash_and_an_edit(bench: Bench) -> None:
+    bench.bot(confirm={"web/deploy": "low"})
+    bench.template(5, survey_vars=FORM, environment_id=1)
+    command = bench.asked("run 1 5 who=ada")
+    event = bench.event("prd", Kind.SAID, thread=command.event_id)
+    dies = iter([KeyboardInterrupt("killed")])
+    bench.semaphore.fails["start"] = lambda: next(dies, None)
+    with pytest.raises(KeyboardInterrupt):
+        bench.desk.handle(event)
+    bench.semaphore.runs(41, message=str(bench.semaphore.posts[0]["message"]), environment='{"env":"prd","who":"ada"}')
+    bench.template(5, survey_vars=FORM[:1])
+    bench.desk.handle(event)
+    assert len(bench.semaphore.posts) == 1
+    assert "Task #41 (Deploy)" in bench.answer(command)
+
+
 def test_a_form_offers_what_was_said_last_time(bench: Bench) -> None:
     bench.template(5, survey_vars=FORM, environment_id=1)
     bench.started("run 1 5 who=ada env=stg")
