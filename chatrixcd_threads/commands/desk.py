@@ -137,7 +137,7 @@ class Desk:
         code = new_code()
         log.error("%s: handling of %s failed", code, event.event_id, exc_info=error)
         sentence = f"💥 Something in me broke while I worked on this (code {code}). An admin finds the cause under that code in my log."
-        self._commit(event, self._tools(), [self._says(event, text(sentence))])
+        self._commit(event, self._tools(), [self._ends(event, text(sentence))])
 
     def slow(self, event: Incoming) -> None:
         """A job passed its soft limit: the room hears that it is still worked on. The answer will replace this."""
@@ -155,7 +155,7 @@ class Desk:
         code = new_code()
         log.error("%s: handling of %s was given up", code, event.event_id)
         sentence = f"⌛ I gave up on this after waiting too long (code {code}). Look at Semaphore before you try again."
-        self._commit(event, self._tools(), [self._says(event, text(sentence))])
+        self._commit(event, self._tools(), [self._ends(event, text(sentence))])
 
     def flooded(self, event: Incoming) -> None:
         """A person is faster than their lane: one notice for the whole flood, and nothing is lost."""
@@ -409,6 +409,18 @@ class Desk:
     def _says(self, event: Incoming, value: Text) -> Effect:
         where = Where(answer_slot(event.event_id), event.room_id, event.thread, event.event_id)
         return lambda tx: self._poster.post(tx, where, value)
+
+    def _ends(self, event: Incoming, value: Text) -> Effect:
+        """Where the answer was to stand: in the place of the question that the event had answered, if it had."""
+
+        def end(tx: sqlite3.Connection) -> None:
+            question = questions.settled_with(tx, event.event_id)
+            if question is not None:
+                self._edit_question(tx, question, value)
+            else:
+                self._says(event, value)(tx)
+
+        return end
 
     def _replies(self, where: Where, reply: Reply, who: str, tools: Tools) -> Effect:
         return Answering(where, reply, who, tools.now(), self._poster)

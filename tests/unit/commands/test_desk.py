@@ -652,6 +652,27 @@ def test_a_slow_job_is_told_and_its_answer_takes_the_place(bench: Bench) -> None
     assert len(bench.slots()) == 1
 
 
+@pytest.mark.parametrize("end", ["lost", "failed"])
+def test_how_a_slow_answer_to_a_question_ended_stands_in_the_questions_place(bench: Bench, end: str) -> None:
+    command = bench.asked()
+    event = bench.event("yes", Kind.REACTION, target=f"$of answer:{command.event_id}")
+
+    def hangs() -> BaseException | None:
+        bench.desk.slow(event)
+        assert "I am still working on it; the answer will stand here" in bench.answer(command)
+        if end == "lost":
+            bench.desk.lost(event)
+        return ValueError("unknown")
+
+    bench.semaphore.fails["template"] = lambda: hangs() if state(bench) == "yes" else None
+    with pytest.raises(ValueError, match="unknown") as caught:
+        bench.desk.handle(event)
+    if end == "failed":
+        bench.desk.failed(event, caught.value)
+    assert "I gave up" in bench.answer(command) or "broke while I worked on this" in bench.answer(command)
+    assert bench.unhandled() == []
+
+
 def test_a_flood_is_told(bench: Bench) -> None:
     event = bench.event("help")
     bench.desk.flooded(event)
