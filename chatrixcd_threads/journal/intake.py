@@ -111,8 +111,9 @@ def _concerns_us(tx: sqlite3.Connection, item: Incoming) -> bool:
         case Kind.UNREADABLE:  # said once for a room and session; the session's id is in `text`
             key = f"unreadable:{item.room_id}:{item.sender}:{item.text}"
             return tx.execute("INSERT OR IGNORE INTO meta (key, value) VALUES (?, '')", (key,)).rowcount == 1
-        case Kind.REACTION:
-            return _means_open(tx, item)
+        case Kind.REACTION:  # on the question itself, never on the command
+            found = questions.by_event(tx, item.target or "")
+            return found is not None and found.state == "open" and found.room_id == item.room_id
         case Kind.ANSWER:
             if item.target is not None or item.thread is not None:
                 return _means_open(tx, item)

@@ -128,7 +128,8 @@ def test_a_reaction_counts_on_an_open_question_only(journal: Journal) -> None:
     react = [heard(Kind.REACTION, f"$r{n}", text="yes", target="$q") for n in range(3)]
     assert commit(journal, react[0]) == []
     ask(journal)
-    assert commit(journal, react[1], heard(Kind.REACTION, "$else", text="yes", target="$other")) == ["$r1"]
+    others = [heard(Kind.REACTION, f"$on {each}", text="yes", target=each) for each in ("$other", "$cmd")]
+    assert commit(journal, react[1], *others) == ["$r1"]
     with journal.write() as tx:
         assert questions.settle(tx, 1, "no")
     assert commit(journal, react[2]) == []
