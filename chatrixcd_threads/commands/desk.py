@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -25,7 +26,7 @@ from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.registry import commands, find
 from chatrixcd_threads.errors import NotAllowed, UserError
 from chatrixcd_threads.events import Incoming, Kind
-from chatrixcd_threads.journal import audit, inbox, outbox, questions
+from chatrixcd_threads.journal import audit, inbox, launches, outbox, questions
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.questions import Question
 from chatrixcd_threads.policy.access import OPERATOR_ROOM, Right
@@ -58,6 +59,14 @@ LONG_SENTENCE = "⚠ I did nothing: the first line of your message is too long f
 NUDGE_SENTENCE = (
     "I did not take that as an answer, because something else was said after my question. "
     "React to the question with 👍 or 👎, or reply to it with yes or no."
+)
+
+STALE_SENTENCE = (
+    "⚠ You said yes, and then I was gone until the time for it was over. Nothing was started. Please ask again."
+)
+SEVERAL_SENTENCE = (
+    "I did not take that as an answer, because several questions of mine wait for you in this thread. "
+    "React to the one you mean with 👍 or 👎, or reply to it with yes or no."
 )
 
 
@@ -129,7 +138,7 @@ class Desk:
         code = new_code()
         log.error("%s: handling of %s failed", code, event.event_id, exc_info=error)
         sentence = f"💥 Something in me broke while I worked on this (code {code}). An admin finds the cause under that code in my log."
-        self._commit(event, self._tools(), [self._says(event, text(sentence))])
+        self._commit(event, self._tools(), [self._ends(event, text(sentence))])
 
     def slow(self, event: Incoming) -> None:
         """A job passed its soft limit: the room hears that it is still worked on. The answer will replace this."""
@@ -147,7 +156,7 @@ class Desk:
         code = new_code()
         log.error("%s: handling of %s was given up", code, event.event_id)
         sentence = f"⌛ I gave up on this after waiting too long (code {code}). Look at Semaphore before you try again."
-        self._commit(event, self._tools(), [self._says(event, text(sentence))])
+        self._commit(event, self._tools(), [self._ends(event, text(sentence))])
 
     def flooded(self, event: Incoming) -> None:
         """A person is faster than their lane: one notice for the whole flood, and nothing is lost."""
@@ -160,18 +169,17 @@ class Desk:
     def expire(self, question: Question) -> None:
         """A question was not answered in time: its message says so from now on."""
         tools = self._tools()
+        with tools.journal.write() as tx:
+            self._expires(tx, question, "Nobody answered in time", tools)
+        self._wake()
+
+    def _expires(self, tx: sqlite3.Connection, question: Question, why: str, tools: Tools) -> None:
         summary = str(question.payload.get("summary", ""))
         tone = tone_of(tools.settings.bot, question.room_id)
         sentence = phrase(tools.messages, "timeout", tone=tone, task_name=summary, user_name=question.asker)
-        with tools.journal.write() as tx:
-            if questions.settle(tx, question.id, "expired"):
-                _settled(tx, question, Deed.EXPIRED, "", tools)
-                self._edit_question(
-                    tx,
-                    question,
-                    lines(marked("⌛", sentence), f"Nobody answered in time, so nothing was done: {summary}."),
-                )
-        self._wake()
+        if questions.settle(tx, question.id, "expired"):
+            _settled(tx, question, Deed.EXPIRED, "", tools)
+            self._edit_question(tx, question, lines(marked("⌛", sentence), f"{why}, so nothing was done: {summary}."))
 
     def _command(self, event: Incoming, tools: Tools) -> list[Effect]:
         where = Where(answer_slot(event.event_id), event.room_id, event.thread, event.event_id)
@@ -228,7 +236,9 @@ class Desk:
     def _words(self, event: Incoming, tools: Tools) -> list[Effect]:
         """Words to a question that wants more than a yes: the name that confirms it, or a value."""
         question = self._question_of(event, tools)
-        if question is None or question.state != "open" or question.asker != event.sender:
+        if question is None or question.asker != event.sender:
+            return []
+        if question.state != "open" and question.settled_by != event.event_id:
             return []
         if question.wants == Wants.YES:
             return []  # said to the step before, when this question had not been asked yet
@@ -239,7 +249,7 @@ class Desk:
         ):
             return [lambda tx: self._refused(tx, question, event.sender, tools)]
         if question.wants == Wants.NAME:
-            if event.text.strip() == str(question.payload.get("name", "")):
+            if spelled(event.text) == spelled(str(question.payload.get("name", ""))):
                 return self._confirmed(event, question, tools)
             return [self._nudges(event, question, wanted_words(question))]
         command = commands()[question.action]
@@ -327,27 +337,30 @@ class Desk:
         return nudge
 
     def _question_of(self, event: Incoming, tools: Tools) -> Question | None:
+        """The one question that is answered; None when there is none or nobody can tell which."""
         read = tools.journal.read()
-        for related in (event.target, event.thread):
-            if related is not None:
-                question = questions.by_event(read, related) or questions.by_command(read, related, event.sender)
-                if question is not None:
-                    return question
+        settled = questions.settled_with(read, event.event_id)  # before a crash
+        if settled is not None:
+            return settled
         if event.target is not None or event.thread is not None:
-            return None
+            found = questions.meant(read, event.room_id, event.sender, event.target, event.thread)
+            several = len(found) > 1 and event.kind is not Kind.SAID  # words that are no yes go to the newest
+            return found[0] if found and not several else None
         open_ones = questions.open_for(read, event.room_id, event.sender)
         if len(open_ones) != 1 or open_ones[0].chatter or outbox.said_since(read, event.room_id, open_ones[0].slot):
             return None
-        return open_ones[0]
+        seen = event.room_id == OPERATOR_ROOM or outbox.in_sight(read, open_ones[0].slot)
+        return open_ones[0] if seen else None
 
     def _nudge(self, event: Incoming, tools: Tools) -> list[Effect]:
-        if event.kind is not Kind.ANSWER or event.target is not None or event.thread is not None:
+        if event.kind is not Kind.ANSWER:
             return []
-        open_ones = questions.open_for(tools.journal.read(), event.room_id, event.sender)
-        if not open_ones:
-            return []
-
-        return [self._nudges(event, open_ones[0], NUDGE_SENTENCE)]
+        read = tools.journal.read()
+        if event.target is not None or event.thread is not None:
+            several = questions.meant(read, event.room_id, event.sender, event.target, event.thread)
+            return [self._nudges(event, several[0], SEVERAL_SENTENCE)] if several else []
+        open_ones = questions.open_for(read, event.room_id, event.sender)
+        return [self._nudges(event, open_ones[0], NUDGE_SENTENCE)] if open_ones else []
 
     def _refused(self, tx: sqlite3.Connection, question: Question, sender: str, tools: Tools) -> None:
         if questions.settle(tx, question.id, "no"):
@@ -365,15 +378,19 @@ class Desk:
         """Settles the question first, in a transaction of its own: a crash later finds it answered, never open."""
         command = commands()[question.action]
         where = place_of(question)
+        if question.state == "open" and question.expires_at <= tools.now():
+            return [lambda tx: self._expires(tx, question, "I came to your answer too late", tools)]
         verdict = "no" if event.text == "no" and question.wants == Wants.YES else "yes"
         with tools.journal.write() as tx:
             # It may have expired since it was read. Settled by this very event: a crash came after this transaction.
             settled = questions.settle(tx, question.id, verdict, event.event_id)
             if settled:
                 _settled(tx, question, Deed.DECLINED if verdict == "no" else Deed.CONFIRMED, event.sender, tools)
-            settled = settled or questions.settled_by(tx, question.id, verdict, event.event_id)
-        if not settled:
+            again = not settled and questions.settled_by(tx, question.id, verdict, event.event_id)
+        if not (settled or again):
             return []
+        if again and command.launches and _is_stale(question, tools):
+            return [self._replies(where, Reply(text(STALE_SENTENCE)), event.sender, tools)]
         call = Call(question.command_event, question.room_id, event.sender, question.thread, {}, tools)
         then = command.on_no if verdict == "no" else command.on_yes
         assert then is not None
@@ -408,6 +425,18 @@ class Desk:
     def _says(self, event: Incoming, value: Text) -> Effect:
         where = Where(answer_slot(event.event_id), event.room_id, event.thread, event.event_id)
         return lambda tx: self._poster.post(tx, where, value)
+
+    def _ends(self, event: Incoming, value: Text) -> Effect:
+        """Where the answer was to stand: in the place of the question that the event had answered, if it had."""
+
+        def end(tx: sqlite3.Connection) -> None:
+            question = questions.settled_with(tx, event.event_id)
+            if question is not None:
+                self._edit_question(tx, question, value)
+            else:
+                self._says(event, value)(tx)
+
+        return end
 
     def _replies(self, where: Where, reply: Reply, who: str, tools: Tools) -> Effect:
         return Answering(where, reply, who, tools.now(), self._poster)
@@ -455,6 +484,12 @@ class Desk:
         self._wake()
 
 
+def _is_stale(question: Question, tools: Tools) -> bool:
+    """Whether a crash held up a yes until its time was over, and nothing of the launch was begun."""
+    token = str(question.payload.get("token", ""))
+    return question.expires_at <= tools.now() and launches.by_token(tools.journal.read(), token) is None
+
+
 def place_of(question: Question) -> Where:
     """Where a question's message is. A question that no command asked (about a settings file) replies to nothing."""
     replied = question.command_event if question.command_event != question.slot else None
@@ -477,6 +512,11 @@ def how_to_answer(asked: Ask, asker: str, seconds: float) -> Text:
             return text(f"Reply to this message, or say it in this thread. 👎 or “cancel” gives up. {who}")
         case _:
             return text(f"👍 or “yes” does it, 👎 or “no” does not. {who}")
+
+
+def spelled(name: str) -> str:
+    """A name as it is typed or copied: clients show a run of blanks as one, and letters have more than one form."""
+    return " ".join(unicodedata.normalize("NFC", name).split())
 
 
 def wanted_words(question: Question) -> str:

@@ -108,6 +108,8 @@ class Dispatch(Service):
 
     def _take(self, item: InboxItem) -> None:
         match item:
+            case Incoming() if item.seq > self._handed + 1:
+                self._catch_up()  # the console and the sync thread may pass each other on the way into the queue
             case Incoming() if item.seq > self._handed:
                 self._give(item)
             case TaskSeen():

@@ -16,6 +16,7 @@ import msgspec
 from chatrixcd_threads.commands import away, forms
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Ask, Reply, Wants
+from chatrixcd_threads.commands.parse import verdict_of_word
 from chatrixcd_threads.commands.phrases import phrase
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.journal import audit, launches
@@ -61,8 +62,9 @@ def ask(
     refuse_when_unsafe(call, template.name)
     base: dict[str, object] = {
         "summary": template.name,
-        "name": template.name,
+        "name": typed_name(template),
         "token": token_of(call),
+        "project": project.name,
         "project_id": project.id,
         "template_id": template.id,
         "template": fingerprint(template),
@@ -82,6 +84,12 @@ def ask(
         return carry_out(call, payload)
     wants = Wants.NAME if grade is Grade.HIGH or plan.destroys else Wants.YES
     return Ask(lines(shown(call, project, template, plan), why, away.meanwhile(call, template)), payload, wants)
+
+
+def typed_name(template: Template) -> str:
+    """What is typed to a question that wants the name. A word that means no is none, so the number goes with it."""
+    name = " ".join(template.name.split())
+    return name if name and verdict_of_word(name) != "no" else f"{name} {template.id}".strip()
 
 
 def refuse_when_unsafe(call: Call, name: str) -> None:
@@ -132,7 +140,9 @@ def refuse_bad_values(template: Template, wanted: Wanted) -> survey.Filled:
 
 
 def answered(call: Call, payload: Mapping[str, object], words: str) -> Answer:
-    """An answer to the form: the next question of it, or the one about the launch."""
+    """An answer to the form: the next question of it, or the one about the launch, or the launch that it had begun."""
+    if is_known(call):
+        return carry_out(call, known_payload(call))
     project_id, template_id = int(str(payload["project_id"])), int(str(payload["template_id"]))
     template = call.tools.semaphore.template(project_id, template_id)
     wanted, problem = forms.take(call, template, payload, words)

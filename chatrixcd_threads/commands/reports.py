@@ -9,9 +9,9 @@ import sqlite3
 import time
 from collections.abc import Callable
 
-import humanize
-
 from chatrixcd_threads.commands.call import Tools, command_of
+from chatrixcd_threads.commands.declare import Ask, Wants
+from chatrixcd_threads.commands.desk import how_to_answer
 from chatrixcd_threads.commands.notices import ANY_ADMIN
 from chatrixcd_threads.commands.output import BETWEEN_READS, READS, settled_output
 from chatrixcd_threads.commands.post import Poster, Where
@@ -21,6 +21,7 @@ from chatrixcd_threads.events import TaskSeen
 from chatrixcd_threads.journal import inbox, launches, questions
 from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.journal.outbox import Priority
+from chatrixcd_threads.policy.grades import Grade, grade_of
 from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.evidence import changed_hosts
 from chatrixcd_threads.semaphore.follower import GONE
@@ -137,7 +138,7 @@ class Reporter:
             self._answered_elsewhere(tx, follow, seen.status)
             if late := CONTRADICTS in told.plain:
                 self._mismatch(tx, follow, tools)
-            if seen.status == "success" and "⛔" not in told.plain:
+            if seen.status == "success" and follow.stopper is None and "⛔" not in told.plain:
                 self._offer(tx, follow, tools)
         if late:  # a stopped one was told to the admins at its first line
             sentence = next(row for row in told.plain.split("\n") if CONTRADICTS in row)
@@ -170,10 +171,13 @@ class Reporter:
             + bold(launch.template_name)
             + f", as planned in #{follow.task_id}?"
         )
-        who = f"👍 does it, 👎 does not. Only {follow.person} can answer, within {humanize.precisedelta(PLAN_SECONDS)}."
-        self._poster.post(tx, Where(slot, follow.room_id, follow.thread), lines(real, who), priority=Priority.RESULT)
         del payload["body"]
         payload["wanted"].pop("dry_run", None)
+        payload |= {"verb": "run", "token": f"{payload['token']}r"}
+        grade = grade_of(tools.settings.bot, str(payload.get("project", "")), launch.template_name)
+        asked = Ask(real, payload, Wants.NAME if grade is Grade.HIGH else Wants.YES)
+        shown = lines(real, how_to_answer(asked, follow.person, PLAN_SECONDS))
+        self._poster.post(tx, Where(slot, follow.room_id, follow.thread), shown, priority=Priority.RESULT)
         questions.ask(
             tx,
             slot=slot,
@@ -181,10 +185,11 @@ class Reporter:
             thread=follow.thread,
             asker=follow.person,
             action="run",
-            payload=payload | {"verb": "run", "token": f"{payload['token']}r"},
+            payload=payload,
             command_event=command_of(follow.slot),
             now=tools.now(),
             seconds=PLAN_SECONDS,
+            wants=asked.wants,
         )
 
     def _gone(self, follow: Follow) -> Text:

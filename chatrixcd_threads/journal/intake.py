@@ -98,12 +98,9 @@ def _unless_repeated(tx: sqlite3.Connection, sealed: Opened) -> Incoming | Said 
 def _taken(tx: sqlite3.Connection, said: Said) -> Incoming | Chatter:
     """As what the words count: an answer, a yes or no, or nothing."""
     words = said.words
-    related = [each for each in (words.target, words.thread) if each is not None]
-    for each in related:
-        question = questions.by_event(tx, each) or questions.by_command(tx, each, words.sender)
-        mine = question is not None and question.asker == words.sender and question.state == "open"
-        if question is not None and mine and question.wants != "yes":
-            return words
+    found = questions.meant(tx, words.room_id, words.sender, words.target, words.thread)[:1]
+    if any(each.asker == words.sender and each.state == "open" and each.wants != "yes" for each in found):
+        return words
     return said.verdict or Chatter(words.room_id, words.sender)
 
 
@@ -114,17 +111,14 @@ def _concerns_us(tx: sqlite3.Connection, item: Incoming) -> bool:
         case Kind.UNREADABLE:  # said once for a room and session; the session's id is in `text`
             key = f"unreadable:{item.room_id}:{item.sender}:{item.text}"
             return tx.execute("INSERT OR IGNORE INTO meta (key, value) VALUES (?, '')", (key,)).rowcount == 1
-        case Kind.REACTION:
-            return item.target is not None and _is_open(questions.by_event(tx, item.target))
+        case Kind.REACTION:  # on the question itself, never on the command
+            found = questions.by_event(tx, item.target or "")
+            return found is not None and found.state == "open" and found.room_id == item.room_id
         case Kind.ANSWER:
-            related = [each for each in (item.target, item.thread) if each is not None]
-            if any(
-                _is_open(questions.by_event(tx, each) or questions.by_command(tx, each, item.sender))
-                for each in related
-            ):
-                return True
+            if item.target is not None or item.thread is not None:
+                return _means_open(tx, item)
             # A bare word: in the room itself, to nobody in particular.
-            open_ones = questions.open_for(tx, item.room_id, item.sender) if not related else []
+            open_ones = questions.open_for(tx, item.room_id, item.sender)
             return any(outbox.in_sight(tx, question.slot) for question in open_ones)
         case Kind.SAID:
             return True  # it was taken for an answer above
@@ -132,5 +126,6 @@ def _concerns_us(tx: sqlite3.Connection, item: Incoming) -> bool:
             return item.target is not None and questions.of_command(tx, item.target, item.sender) is not None
 
 
-def _is_open(question: questions.Question | None) -> bool:
-    return question is not None and question.state == "open"
+def _means_open(tx: sqlite3.Connection, item: Incoming) -> bool:
+    found = questions.meant(tx, item.room_id, item.sender, item.target, item.thread)
+    return any(each.state == "open" for each in found)

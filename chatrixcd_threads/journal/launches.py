@@ -65,7 +65,8 @@ def _launch(row: sqlite3.Row) -> Launch:
 
 
 def _follow(row: sqlite3.Row) -> Follow:
-    return Follow(**{**dict(row), "done": bool(row["done"]), "judged": bool(row["judged"])})
+    judged = bool(row["judged"]) or not row["expected"]  # of what nothing was asked nothing is to be shown
+    return Follow(**{**dict(row), "done": bool(row["done"]), "judged": judged})
 
 
 def confirm(

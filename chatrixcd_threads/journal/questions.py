@@ -69,14 +69,39 @@ def by_event(connection: sqlite3.Connection, event_id: str) -> Question | None:
     return None if row is None else _question(row)
 
 
-def by_command(connection: sqlite3.Connection, event_id: str, asker: str) -> Question | None:
-    """The newest open question of this person asked in a thread (by its root), or about the command with this event id."""
-    row = connection.execute(
-        "SELECT * FROM questions WHERE state = 'open' AND asker = ?2 AND (thread = ?1 OR command_event = ?1)"
-        " ORDER BY id DESC LIMIT 1",
-        (event_id, asker),
-    ).fetchone()
-    return None if row is None else _question(row)
+def meant(
+    connection: sqlite3.Connection, room_id: str, asker: str, target: str | None, thread: str | None
+) -> list[Question]:
+    """The questions that a reply, a reaction or a word in a thread can mean, newest first; several only in a thread.
+
+    What is replied to counts also when it is not open any more, unless something is open in the thread.
+    """
+    found = _replied(connection, target, asker) if target is not None else None
+    if found is not None and found.room_id != room_id:
+        return []
+    if found is not None and found.state == "open":
+        return [found]
+    waiting = _in_thread(connection, room_id, asker, thread) if thread is not None else []
+    return waiting or ([found] if found is not None else [])
+
+
+def _replied(connection: sqlite3.Connection, event_id: str, asker: str) -> Question | None:
+    """The question whose message this is, or the open one about this command."""
+    return by_event(connection, event_id) or of_command(connection, event_id, asker)
+
+
+def _in_thread(connection: sqlite3.Connection, room_id: str, asker: str, root: str) -> list[Question]:
+    """The open questions of this person in a thread, or about its first message, as far as they have been seen there.
+
+    The first message itself may be a question to any admin.
+    """
+    rows = connection.execute(
+        "SELECT q.* FROM questions q JOIN outbox o ON o.slot = q.slot WHERE q.state = 'open' AND q.room_id = ?1"
+        " AND o.echoed = 1 AND (q.asker = ?2 AND (q.thread = ?3 OR q.command_event = ?3) OR"
+        " q.asker IN (?2, '') AND o.event_id = ?3) ORDER BY q.id DESC",
+        (room_id, asker, root),
+    ).fetchall()
+    return [_question(row) for row in rows]
 
 
 def of_command(connection: sqlite3.Connection, event_id: str, asker: str) -> Question | None:

@@ -107,6 +107,7 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
                 return None
             kind, payload = str(decrypted.source.get("type")), decrypted.source
             decrypted.message_number = self._number(event)
+            decrypted.outside = event.source.get("unsigned")  # by the homeserver; what stands inside is the sender's
         except Exception as error:  # noqa: BLE001 - see _guarded; here the event must be remembered as junk
             log.warning("the payload of %s is junk (%s)", event.event_id, type(error).__name__)
             self.refused.add(event.event_id)

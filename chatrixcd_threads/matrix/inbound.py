@@ -22,12 +22,15 @@ LONGEST_COMMAND: Final = 4_000  # characters of the first line
 LONGEST_ID: Final = 255
 
 
-async def heard(client: GuardedClient, room_id: str, events: Iterable[Any], prefix: str) -> list[Heard]:
-    """What the bot heard in one room, in the order of the timeline; nothing from before it came in."""
+async def heard(client: GuardedClient, room_id: str, events: Iterable[Any], prefix: str, *, now: float) -> list[Heard]:
+    """What the bot heard in one room, in the order of the timeline; nothing from before it came in.
+
+    `now`: seconds since the epoch, by our clock, when the events had just come.
+    """
     encrypted = bool(client.rooms[room_id].encrypted) if room_id in client.rooms else False
     result: list[Heard] = []
     for event in since_own_join(list(events), client.user_id):
-        item = _one(client, room_id, event, prefix, encrypted)
+        item = _one(client, room_id, event, prefix, encrypted, now)
         told = item.words if isinstance(item, Said) else item
         if isinstance(told, Incoming) and not await _is_senders_own(client, event):
             log.warning("%s claims to be from %s, but its key is not; it is refused", told.event_id, told.sender)
@@ -60,7 +63,7 @@ def _joins(source: dict[str, Any]) -> bool:
     return bool(_dict(source.get("content")).get("membership") == "join" and before.get("membership") != "join")
 
 
-def _one(client: GuardedClient, room_id: str, event: Any, prefix: str, encrypted: bool) -> Heard | None:
+def _one(client: GuardedClient, room_id: str, event: Any, prefix: str, encrypted: bool, now: float) -> Heard | None:
     source = _source(event)
     event_id, sender, kind = source.get("event_id"), source.get("sender"), source.get("type")
     if not _storable(event_id) or not _storable(sender) or event_id in client.refused:
@@ -71,7 +74,7 @@ def _one(client: GuardedClient, room_id: str, event: Any, prefix: str, encrypted
             if kind in ("m.room.message", "m.room.encrypted")
             else None
         )
-    at = _seconds(source.get("origin_server_ts"))
+    at = _said_at(event, source, now)
     if isinstance(event, MegolmEvent):
         session = event.session_id if _storable(event.session_id) else ""
         return Incoming(0, event_id, room_id, sender, Kind.UNREADABLE, text=session, at=at)
@@ -154,6 +157,12 @@ def _source(event: Any) -> dict[str, Any]:
 
 def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _said_at(event: Any, source: dict[str, Any], now: float) -> float:
+    """By our clock, where the homeserver tells how old it is: its own clock may be minutes wrong, and then all seems late."""
+    age = _dict(getattr(event, "outside", source.get("unsigned"))).get("age")
+    return now - age / 1000 if isinstance(age, int) and 0 <= age < 2**53 else _seconds(source.get("origin_server_ts"))
 
 
 def _seconds(milliseconds: object) -> float:

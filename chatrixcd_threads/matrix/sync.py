@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -129,6 +130,6 @@ class Syncer:
         try:
             if timeline.limited and timeline.prev_batch:
                 events[:0] = await gaps.fill(self._client, room_id, timeline.prev_batch, since)
-            return await inbound.heard(self._client, room_id, events, self._prefix())
+            return await inbound.heard(self._client, room_id, events, self._prefix(), now=time.time())
         except TROUBLE as error:
             raise Retry(f"{room_id}: {type(error).__name__}") from error

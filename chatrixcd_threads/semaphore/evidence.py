@@ -29,7 +29,9 @@ _APPLIED: Final = re.compile(r"(Apply complete!|\S+: (?:Creating|Modifying|Destr
 _DESTROYED: Final = re.compile(r"Destroy complete!")
 _PLANNED: Final = re.compile(r"(Plan: \d+ to add|No changes\.)")
 _RANGE: Final = re.compile(r"\[(\d+):(\d+)\]|\[([a-z]):([a-z])\]")
-_PATTERN: Final = frozenset("!&~:")
+_PATTERN: Final = frozenset("!&~:[")  # `web[0]` is the first host of web
+_SECTION: Final = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]")
+_NAME: Final = re.compile(r"([^\s:=,{}\[\]]+)(?::\d+)?")  # with a port, maybe
 MOST_HOSTS: Final = 10_000
 DRY_RUN: Final = "dry run"
 
@@ -108,13 +110,11 @@ def may_turn(expected: Expected, verdict: Verdict) -> bool:
 def hosts_of(limit: Sequence[str], inventory: str) -> tuple[str, ...] | None:
     """The hosts that a limit stands for, by an inventory in INI form; None when that cannot be told from here."""
     groups = _groups(inventory)
-    if groups is None or any(set(each) & _PATTERN or each[:1] in ("", "@") for each in limit):
+    patterns = [part.strip() for each in limit for part in each.split(",")]
+    if groups is None or any(set(each) & _PATTERN or each[:1] in ("", "@") for each in patterns):
         return None
     found: set[str] = set()
-    for each in limit:
-        if each in groups:
-            found |= groups[each]
-            continue
+    for each in patterns:
         fitting = {host for host in groups["all"] if fnmatch.fnmatchcase(host, each)}
         fitting |= {host for name, hosts in groups.items() if fnmatch.fnmatchcase(name, each) for host in hosts}
         found |= fitting or {each}
@@ -140,7 +140,7 @@ def _gathered(records: Iterable[str]) -> _Seen:
     seen = _Seen()
     for record in records:
         for row in record.split("\n"):
-            _look(seen, plain_line(row).strip())
+            _look(seen, plain_line(row).rstrip())  # what is indented is part of some value
     return seen
 
 
@@ -199,15 +199,18 @@ def _groups(text: str) -> Mapping[str, set[str]] | None:
         row = raw.partition("#")[0].partition(";")[0].strip()
         if not row:
             continue
-        if row.startswith("["):
-            section, _, kind = row.strip("[]").partition(":")
+        header = _SECTION.fullmatch(row)
+        if header is not None:
+            section, kind = header[1], header[2] or ""
             groups.setdefault(section, set())
         elif row.endswith(":") or row.startswith(("---", "-", "{")):
             return None
         elif kind == "children":
             children.setdefault(section, []).append(row)
         elif not kind:
-            names = _unfolded(row.split()[0])
+            names = _named(row.split()[0])
+            if names is None:
+                return None
             groups[section].update(names)
             groups["all"].update(names)
     for _ in range(len(children)):  # as often as groups can be nested
@@ -216,14 +219,26 @@ def _groups(text: str) -> Mapping[str, set[str]] | None:
     return groups if groups["all"] else None
 
 
-def _unfolded(name: str) -> list[str]:
-    """`web[01:03]` is web01, web02, web03."""
-    found = _RANGE.search(name)
-    if found is None:
-        return [name]
-    if found[1] is not None:
-        first, last = int(found[1]), int(found[2])
-        parts = [str(n).zfill(len(found[1])) for n in range(first, min(last, first + MOST_HOSTS) + 1)]
-    else:
-        parts = [chr(n) for n in range(ord(found[3]), ord(found[4]) + 1)]
-    return [each for part in parts for each in _unfolded(name[: found.start()] + part + name[found.end() :])]
+def _named(entry: str) -> list[str] | None:
+    """The hosts of one entry, `web[01:03]:2222`, without the port; None for what is not understood."""
+    names = [entry]
+    while found := _RANGE.search(names[0]):
+        parts = _parts(found)
+        if not 0 < len(names) * len(parts) <= MOST_HOSTS:
+            return None
+        names = [
+            name[: at.start()] + part + name[at.end() :]
+            for name in names
+            if (at := _RANGE.search(name))
+            for part in parts
+        ]
+    hosts = [_NAME.fullmatch(name) for name in names]
+    return [host[1] for host in hosts if host is not None] if all(hosts) else None
+
+
+def _parts(found: re.Match[str]) -> list[str]:
+    """`[01:03]` is 01, 02, 03."""
+    if found[1] is None:
+        return [chr(n) for n in range(ord(found[3]), ord(found[4]) + 1)]
+    first, last = int(found[1]), int(found[2])
+    return [str(n).zfill(len(found[1])) for n in range(first, min(last, first + MOST_HOSTS) + 1)]

@@ -33,6 +33,8 @@ OLD_DEBUG: Final = 4  # 2.10 knows -vvvv only
 LONGEST: Final = 2_000  # characters of one value
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_WITH_VALUE: Final = frozenset("cefiltuMT")  # short options of ansible-playbook
+_FILE_OF_VARIABLES: Final = re.compile(r"-[A-Za-z]*e@")
 _DEBUG_ONLY: Final = frozenset({"debug", "debug_level"})
 
 
@@ -310,18 +312,24 @@ def _barred(wanted: Wanted, kind: str) -> Iterable[str]:
         reason = BARRED[kind].get(name) or _joined(name, kind)
         if reason:
             yield f"“{word}” is not passed on: {reason}."
-        elif kind == "ansible" and (word.startswith(("@", "-e@")) or "=@" in word):
+        elif kind == "ansible" and (word.startswith("@") or _FILE_OF_VARIABLES.match(word) or "=@" in word):
             yield f"“{word}” is not passed on: it reads files of the server."
 
 
 def _joined(name: str, kind: str) -> str:
-    """`-lweb1` is `-l web1`, and `--lim` is `--limit`: ansible takes both."""
+    """`-lweb1` and `-bl web1` are `-l web1`, and `--lim` is `--limit`: ansible takes them all."""
     if kind != "ansible" or not name.startswith("-"):
         return ""
     if not name.startswith("--"):
-        return BARRED[kind].get(name[:2], "")
+        return next((reason for letter in _letters(name) if (reason := BARRED[kind].get(f"-{letter}"))), "")
     known = [reason for option, reason in BARRED[kind].items() if option.startswith(name) and len(name) > 2]
     return known[0] if known else ""
+
+
+def _letters(name: str) -> str:
+    """The short options in one word: the first that takes a value is the last."""
+    end = next((number for number, letter in enumerate(name) if letter in _WITH_VALUE), len(name))
+    return name[1 : end + 1]
 
 
 def _body(wanted: Wanted, template: Template, kind: str) -> dict[str, object]:

@@ -28,6 +28,7 @@ from chatrixcd_threads.semaphore.stopping import doubt_of, stop_when_started
 log = logging.getLogger("chatrixcd.launch")
 
 LOOKS = 3
+STALE = 120.0  # seconds after which a confirmed launch that was never sent is not what anybody waits for
 PAUSE = 1.0  # seconds between two looks for a task whose POST was not answered
 NEWEST = 50
 OVER = "It was over before I could stop it."
@@ -81,6 +82,12 @@ class Launcher:
                 return Started(launch.task_id, found=False)
             case "mismatch" if launch.task_id is not None:
                 raise self._stopped(launch, self._semaphore.task(launch.project_id, launch.task_id))
+            case "confirmed" if self._now() - launch.changed_at > STALE:
+                why = "I was interrupted before I sent it."
+                self._move(launch, "failed", Deed.FAILED, why)
+                raise UserError(
+                    f"I did not start {launch.template_name}: {why} That is long ago. Nothing was started. Please ask again."
+                )
             case "confirmed":
                 return self._post(launch)
             case "sending":
@@ -124,9 +131,9 @@ class Launcher:
         )
 
     def _found(self, launch: Launch) -> Task | None:
-        """The task with the launch's token among the newest of its template."""
+        """The task with the launch's token among the newest of its template. It stands last: what is before may be anybody's words."""
         tasks = self._semaphore.template_tasks(launch.project_id, launch.template_id, NEWEST)
-        return next((task for task in tasks if f"[{launch.token}]" in task.message), None)
+        return next((task for task in tasks if task.message.rstrip().endswith(f"[{launch.token}]")), None)
 
     def _look(self, launch: Launch, why: str, refused: SemaphoreError | None = None) -> Started:
         looked = 0

@@ -13,8 +13,9 @@ import pytest
 
 from chatrixcd_threads.commands.desk import minutes
 from chatrixcd_threads.events import Kind, RoomOutcome
-from chatrixcd_threads.journal import launches, questions
+from chatrixcd_threads.journal import inbox, launches, questions
 from chatrixcd_threads.semaphore.errors import Forbidden, TimedOut, Unreachable
+from chatrixcd_threads.semaphore.launch import Launcher
 from chatrixcd_threads.semaphore.models import Line, Project, SurveyVar, Template
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ AWAY = Unreachable("Reading the projects failed: no connection to https://s. Is 
 
 
 def state(bench: Bench) -> str:
-    return str(bench.journal.read().execute("SELECT state FROM questions ORDER BY id DESC").fetchone()[0])
+    row = bench.journal.read().execute("SELECT state FROM questions ORDER BY id DESC").fetchone()
+    return "" if row is None else str(row[0])
 
 
 # --- what each command answers
@@ -420,6 +422,28 @@ def test_of_two_open_questions_a_bare_word_answers_none(bench: Bench) -> None:
     assert [body["template_id"] for body in bench.semaphore.posts] == [6, 5]
 
 
+def test_of_two_open_questions_in_a_thread_a_word_answers_none_and_that_is_said(bench: Bench) -> None:
+    first, second = bench.asked("run 1 5", thread="$root"), bench.asked("run 1 6", thread="$root")
+    word = bench.word("yes", thread="$root")
+    assert bench.semaphore.posts == []
+    assert "several questions of mine" in bench.answer(word)
+    bench.react(second)
+    bench.word("yes", thread="$root")
+    assert [body["template_id"] for body in bench.semaphore.posts] == [6, 5]
+    assert "Task #42" in bench.answer(first)
+
+
+def test_a_question_that_took_the_place_of_the_one_that_was_answered_is_not_confirmed(bench: Bench) -> None:
+    """The word was accepted for the first, which expired while the word waited behind a slow command."""
+    bench.asked("run 1 5")
+    word = bench.event("yes", Kind.ANSWER)
+    (old,) = questions.all_open(bench.journal.read())
+    bench.desk.expire(old)
+    bench.desk.handle(bench.event("run 1 6"))  # asked, but not seen by anybody yet
+    bench.desk.handle(word)
+    assert bench.semaphore.posts == []
+
+
 def test_two_people_asked_in_one_thread_each_answer_their_own(bench: Bench) -> None:
     bench.bot(admin_users=("*",))
     bench.asked("run 1 5", sender="@a:x", thread="$root")
@@ -631,6 +655,27 @@ def test_a_slow_job_is_told_and_its_answer_takes_the_place(bench: Bench) -> None
     assert len(bench.slots()) == 1
 
 
+@pytest.mark.parametrize("end", ["lost", "failed"])
+def test_how_a_slow_answer_to_a_question_ended_stands_in_the_questions_place(bench: Bench, end: str) -> None:
+    command = bench.asked()
+    event = bench.event("yes", Kind.REACTION, target=f"$of answer:{command.event_id}")
+
+    def hangs() -> BaseException | None:
+        bench.desk.slow(event)
+        assert "I am still working on it; the answer will stand here" in bench.answer(command)
+        if end == "lost":
+            bench.desk.lost(event)
+        return ValueError("unknown")
+
+    bench.semaphore.fails["template"] = lambda: hangs() if state(bench) == "yes" else None
+    with pytest.raises(ValueError, match="unknown") as caught:
+        bench.desk.handle(event)
+    if end == "failed":
+        bench.desk.failed(event, caught.value)
+    assert "I gave up" in bench.answer(command) or "broke while I worked on this" in bench.answer(command)
+    assert bench.unhandled() == []
+
+
 def test_a_flood_is_told(bench: Bench) -> None:
     event = bench.event("help")
     bench.desk.flooded(event)
@@ -654,6 +699,50 @@ def test_a_crash_after_the_yes_starts_the_task_once(bench: Bench, killed_in: str
     assert len(bench.semaphore.posts) == 1
     assert "Task #41" in bench.answer(command)
     assert ("first answer was lost" in bench.answer(command)) == (where == "start")
+    assert bench.unhandled() == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_crash_after_the_yes_loses_it_in_no_way_of_answering(bench: Bench, way: str) -> None:
+    dies = iter([KeyboardInterrupt("killed")])
+    bench.semaphore.fails["template"] = lambda: next(dies, None) if state(bench) == "yes" else None
+    with pytest.raises(KeyboardInterrupt):
+        answer_by(bench, way, "yes")
+    (event,) = inbox.unanswered(bench.journal.read())
+    bench.desk.handle(event)
+    assert len(bench.semaphore.posts) == 1
+
+
+def test_a_yes_that_is_handled_after_its_time_starts_nothing(bench: Bench) -> None:
+    """It was accepted, and then the bot was gone for hours."""
+    command = bench.asked()
+    event = bench.event("yes", Kind.REACTION, target=f"$of answer:{command.event_id}")
+    bench.now += 10_000
+    bench.desk.handle(event)
+    assert bench.semaphore.posts == []
+    assert "I came to your answer too late, so nothing was done: Deploy." in bench.answer(command)
+    assert state(bench) == "expired"
+
+
+@pytest.mark.parametrize("killed_at", ["template", "sending"])
+def test_a_launch_that_a_crash_held_up_for_long_is_not_sent_any_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, killed_at: str
+) -> None:
+    command = bench.asked()
+    event = bench.event("yes", Kind.REACTION, target=f"$of answer:{command.event_id}")
+
+    def dies(*args: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    where, name = (bench.semaphore, "template") if killed_at == "template" else (Launcher, "_post")
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, dies)
+        with pytest.raises(KeyboardInterrupt):
+            bench.desk.handle(event)
+    bench.now += 10_000
+    bench.desk.handle(event)
+    assert bench.semaphore.posts == []
+    assert "Nothing was started. Please ask again." in bench.answer(command)
     assert bench.unhandled() == []
 
 

@@ -191,6 +191,21 @@ def test_what_was_accepted_but_never_queued_is_found(
     assert here.handled("$1", "$2")
 
 
+def test_what_is_overtaken_in_the_queue_is_handled_first(office: Callable[..., Office]) -> None:
+    """The operator's console queues its command while the sync thread is still queueing what it has accepted before."""
+    here = office()
+    late = here.accept("$1", "$2", queued=False)
+    here.accept("$typed", room="console", sender="@console")
+    for each in late:
+        here.queue.put_nowait(each)
+    here.accept("$3")
+    while not here.queue.empty():
+        here.dispatch._take(here.queue.get())
+    until(lambda: len(here.desk.handled) >= 4)
+    assert [name for name in here.desk.handled if name != "$typed"] == ["$1", "$2", "$3"]
+    assert inbox.unanswered(here.journal.read()) == []
+
+
 def test_a_flood_is_told_once_and_all_of_it_is_handled_in_order(office: Callable[..., Office]) -> None:
     here = office(per_lane=4, size=1_000)
     here.desk.gate.clear()

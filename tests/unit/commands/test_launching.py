@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chatrixcd_threads.events import Kind
+from chatrixcd_threads.events import Kind, TaskSeen
 from chatrixcd_threads.journal import launches, questions
 from chatrixcd_threads.semaphore.models import SurveyValue, SurveyVar, Template
 
@@ -229,6 +229,35 @@ def test_a_high_grade_wants_the_name(bench: Bench) -> None:
     assert len(bench.semaphore.posts) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        (" Deploy  the\tsite ", "Deploy the site"),  # a client shows it so, and that is what people copy
+        ("Zu\u0308rich 🚀", "Z\u00fcrich 🚀"),
+        ("yes", "yes"),
+        ("Stop", "Stop 5"),  # what means no everywhere else starts nothing here
+        (" ", "5"),
+    ],
+)
+def test_every_name_can_be_typed(bench: Bench, name: str, typed: str) -> None:
+    bench.bot(confirm={"*": "high"})
+    bench.template(5, name=name)
+    command = bench.asked()
+    bench.desk.handle(bench.event("Deploy", Kind.SAID, target=f"$of answer:{command.event_id}"))
+    assert bench.semaphore.posts == []
+    bench.desk.handle(bench.event(typed, Kind.SAID, target=f"$of answer:{command.event_id}"))
+    assert len(bench.semaphore.posts) == 1
+
+
+def test_a_no_is_a_no_also_where_a_template_is_called_so(bench: Bench) -> None:
+    bench.bot(confirm={"*": "high"})
+    bench.template(5, name="Stop")
+    command = bench.asked()
+    assert "reply to this message with Stop 5." in bench.answer(command).replace("`", "")
+    bench.desk.handle(bench.event("Stop", Kind.SAID, target=f"$of answer:{command.event_id}"))
+    assert "Not done: Stop" in bench.answer(command)
+
+
 def test_a_destroy_is_refused_without_permission_and_asked_by_name_with_it(bench: Bench) -> None:
     bench.template(app="terraform", name="Infra")
     assert "destroy what the template manages although nobody has allowed that" in bench.say("run 1 6 --destroy")
@@ -288,6 +317,35 @@ def test_a_plan_runs_for_real_after_a_yes_to_its_result(bench: Bench) -> None:
     bench.desk.handle(bench.event("yes", Kind.REACTION, target=f"$of plan:{follow.id}"))
     assert bench.semaphore.posts[1]["params"] == {"limit": ["web1"]}
     assert "dry_run" not in bench.semaphore.posts[1]
+
+
+def planned(bench: Bench, task: int) -> str:
+    """A good dry run ends; the offer to run it for real, empty for none."""
+    bench.semaphore.says(task, ["PLAY [x] [CHECK MODE] ***", "TASK [a] ***", "changed: [web1]", "PLAY RECAP ***"])
+    bench.semaphore.ends(task, "success")
+    follow = bench.follow(task)
+    bench.reporter.report(TaskSeen(follow.id, 1, task, "success", True))
+    bench.deliver()
+    return str(bench.content(f"plan:{follow.id}").get("plain", ""))
+
+
+def test_a_plan_of_a_high_grade_needs_the_name_also_for_the_real_run(bench: Bench) -> None:
+    bench.bot(confirm={"web/site": "high"})
+    command = bench.asked("plan 1 6")
+    bench.desk.handle(bench.event("Site", Kind.SAID, target=f"$of answer:{command.event_id}"))
+    task = max(bench.semaphore.task_list)
+    assert "reply to this message with Site" in planned(bench, task).replace("`", "")
+    offer = f"$of plan:{bench.follow(task).id}"
+    bench.desk.handle(bench.event("yes", Kind.REACTION, target=offer))
+    assert len(bench.semaphore.posts) == 1
+    bench.desk.handle(bench.event("Site", Kind.SAID, target=offer))
+    assert len(bench.semaphore.posts) == 2
+
+
+def test_a_plan_that_somebody_wanted_to_stop_is_not_offered(bench: Bench) -> None:
+    task = bench.started("plan 1 6")
+    bench.say(f"stop {task}")
+    assert planned(bench, task) == ""
 
 
 def test_a_plan_that_really_ran_is_not_offered(bench: Bench) -> None:
@@ -466,6 +524,22 @@ def test_a_form_asks_only_for_what_is_missing_and_checks_it(bench: Bench) -> Non
     assert bench.semaphore.posts == []
     bench.desk.handle(bench.event("yes", Kind.REACTION, target=f"$of answer:{command.event_id}+"))
     assert json.loads(str(bench.semaphore.posts[0]["environment"])) == {"env": "prd", "who": "start"}
+
+
+def test_a_form_of_a_low_grade_starts_once_through_a_crash_and_an_edit(bench: Bench) -> None:
+    bench.bot(confirm={"web/deploy": "low"})
+    bench.template(5, survey_vars=FORM, environment_id=1)
+    command = bench.asked("run 1 5 who=ada")
+    event = bench.event("prd", Kind.SAID, thread=command.event_id)
+    dies = iter([KeyboardInterrupt("killed")])
+    bench.semaphore.fails["start"] = lambda: next(dies, None)
+    with pytest.raises(KeyboardInterrupt):
+        bench.desk.handle(event)
+    bench.semaphore.runs(41, message=str(bench.semaphore.posts[0]["message"]), environment='{"env":"prd","who":"ada"}')
+    bench.template(5, survey_vars=FORM[:1])
+    bench.desk.handle(event)
+    assert len(bench.semaphore.posts) == 1
+    assert "Task #41 (Deploy)" in bench.answer(command)
 
 
 def test_a_form_offers_what_was_said_last_time(bench: Bench) -> None:

@@ -128,7 +128,8 @@ def test_a_reaction_counts_on_an_open_question_only(journal: Journal) -> None:
     react = [heard(Kind.REACTION, f"$r{n}", text="yes", target="$q") for n in range(3)]
     assert commit(journal, react[0]) == []
     ask(journal)
-    assert commit(journal, react[1], heard(Kind.REACTION, "$else", text="yes", target="$other")) == ["$r1"]
+    others = [heard(Kind.REACTION, f"$on {each}", text="yes", target=each) for each in ("$other", "$cmd")]
+    assert commit(journal, react[1], *others) == ["$r1"]
     with journal.write() as tx:
         assert questions.settle(tx, 1, "no")
     assert commit(journal, react[2]) == []
@@ -217,3 +218,25 @@ def test_two_people_who_were_asked_in_one_thread_both_answer_for_themselves(jour
     with journal.write() as tx:
         questions.settle(tx, 2, "no")
     assert commit(journal, heard(Kind.ANSWER, "$b", sender="@b", text="yes", thread="$root")) == []
+
+
+def test_a_word_in_a_thread_counts_only_for_a_question_that_was_seen_there(journal: Journal) -> None:
+    """The bot offers something in the thread while an “ok” for somebody else is on its way."""
+    ask(journal, thread="$root", seen=False)
+    assert commit(journal, heard(Kind.ANSWER, "$1", text="yes", thread="$root")) == []
+    assert commit(journal, Echo("$q", None), heard(Kind.ANSWER, "$2", text="yes", thread="$root")) == ["$2"]
+
+
+def test_in_a_thread_on_an_old_question_a_new_one_can_be_answered(journal: Journal) -> None:
+    """The question's message became the result, and people go on in its thread."""
+    ask(journal, "answer:$1", event="$q1")
+    with journal.write() as tx:
+        questions.settle(tx, 1, "yes")
+    ask(journal, "answer:$2", event="$q2", thread="$q1")
+    assert commit(journal, heard(Kind.ANSWER, "$yes", text="yes", thread="$q1")) == ["$yes"]
+
+
+@pytest.mark.parametrize("kind", [Kind.ANSWER, Kind.REACTION])
+def test_an_answer_from_another_room_counts_for_nothing(journal: Journal, kind: Kind) -> None:
+    ask(journal)
+    assert commit(journal, heard(kind, text="yes", target="$q", room="!other")) == []

@@ -68,10 +68,10 @@ def test_a_yes_that_was_nobodys_business_is_no_answer_to_a_later_question(journa
             now=0.0,
             seconds=300.0,
         )
-    reply = Opened(Incoming(0, "$again", ROOM, PERSON, Kind.ANSWER, "yes", thread="$run"), "s", 0)
+    reply = Opened(Incoming(0, "$again", ROOM, PERSON, Kind.ANSWER, "yes", target="$run"), "s", 0)
     with journal.write() as tx:
         assert intake.commit(tx, [reply], "token", "s2") == []
-    fresh = Opened(Incoming(0, "$fresh", ROOM, PERSON, Kind.ANSWER, "yes", thread="$run"), "s", 1)
+    fresh = Opened(Incoming(0, "$fresh", ROOM, PERSON, Kind.ANSWER, "yes", target="$run"), "s", 1)
     with journal.write() as tx:
         assert [each.event_id for each in intake.commit(tx, [fresh], "token", "s3")] == ["$fresh"]
 

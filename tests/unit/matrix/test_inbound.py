@@ -65,7 +65,7 @@ def listen(*events: Any, encrypted: bool = False, known_key: bool = True, refuse
     client = SimpleNamespace(
         user_id=BOT, rooms={ROOM: SimpleNamespace(encrypted=encrypted)}, refused=set(refused), owns=owns
     )
-    return asyncio.run(heard(cast(GuardedClient, client), ROOM, events, "!cd"))
+    return asyncio.run(heard(cast(GuardedClient, client), ROOM, events, "!cd", now=1_000.0))
 
 
 def one(event: Any, **more: Any) -> Heard | None:
@@ -87,6 +87,23 @@ def test_what_came_encrypted_and_is_acted_on_has_its_number_with_it() -> None:
     assert one(sealed("!cd help")) == Opened(Incoming(0, "$e", ROOM, ANN, Kind.COMMAND, "help", at=5.0), "session", 7)
     assert one(sealed("yes")) == Opened(Incoming(0, "$e", ROOM, ANN, Kind.ANSWER, "yes", at=5.0), "session", 7)
     assert one(sealed("how are you?")) == Chatter(ROOM, ANN)
+
+
+@pytest.mark.parametrize(
+    ("unsigned", "at"),
+    [
+        ({"age": 2_500}, 997.5),  # by one clock, that of our homeserver, which need not be ours
+        ({"age": -7}, 5.0),
+        ({"age": "1"}, 5.0),
+        ({"age": 10**30}, 5.0),
+        ("junk", 5.0),
+    ],
+)
+def test_how_old_a_message_is_is_told_by_the_homeserver(unsigned: object, at: float) -> None:
+    assert cast(Incoming, one(said(unsigned=unsigned))).at == at
+    sealed = said(unsigned={"age": 0}, decrypted=True)  # what the sender writes inside counts for nothing
+    sealed.outside = unsigned  # type: ignore[attr-defined]
+    assert cast(Incoming, one(sealed)).at == at
 
 
 def test_what_everybody_says_is_chatter_and_its_text_is_not_kept() -> None:

@@ -29,10 +29,35 @@ LIMITED = Expected(family="ansible", limit=("web1",), hosts=("web1",))
         (("web:!web1",), None),
         (("~we.*",), None),
         (("all",), ("db01", "db02", "db03", "web1", "web2")),
+        (("web[0]",), None),  # to ansible the first of the group
+        (("db[0:1]",), None),
+        (("web1, db01", " db02 "), ("db01", "db02", "web1")),  # as a template may hold them
     ],
 )
 def test_a_limit_as_hosts(limit: tuple[str, ...], hosts: tuple[str, ...] | None) -> None:
     assert hosts_of(limit, INVENTORY) == hosts
+
+
+@pytest.mark.parametrize(
+    ("inventory", "hosts"),
+    [
+        ("[web]\nweb1:2222 x=1\nweb[2:3]:22\n", ("web1", "web2", "web3")),
+        ("[web.org]\na\n[other]\nweb.org\n[web:children]\nweb.org\n", ("a",)),
+        ("[web]\nweb[01:10:2]\n", None),  # what is not understood is not guessed
+        ("[web]\nweb[A:C]\n", None),
+        ("[web]\nweb[1:20000]\n", None),
+        ("[web]\nweb[3:1]\n", None),
+        ("[web]\nn[0:9999][0:9999]\n", None),
+        ("[web]\n[2001:db8::1]:22\nb\n", None),
+        ("[web]\n2001:db8::1\n", None),
+    ],
+)
+def test_hosts_of_a_group_are_named_as_ansible_names_them(inventory: str, hosts: tuple[str, ...] | None) -> None:
+    assert hosts_of(("web",), inventory) == hosts
+
+
+def test_a_host_that_is_called_like_a_group_belongs_to_a_limit_of_that_name() -> None:
+    assert hosts_of(("web.org",), "[web.org]\na\n[other]\nweb.org\n") == ("a", "web.org")
 
 
 @pytest.mark.parametrize("text", ["", "inventories/prod", "all:\n  hosts:\n    web1:\n", "---\nall: {}\n"])
@@ -61,6 +86,11 @@ def test_any_line_of_a_stranger_contradicts(line: str) -> None:
         ["PLAY [x] *****", "TASK [y] *****"],
         [],
         ["nothing of this kind"],
+        [
+            "  stdout: |-",
+            "    ok: [db1]",
+            "    db1 : ok=2    changed=0    unreachable=0    failed=0",
+        ],  # ansible in ansible
     ],
 )
 def test_silence_is_no_proof(lines: list[str]) -> None:

@@ -298,3 +298,21 @@ def test_an_output_that_may_still_contradict_is_looked_at_at_least_every_three_s
     watched.follow(43)  # nothing special was asked
     seldom.look(threading.Event(), lambda: None)
     assert seldom._pause() == 60.0
+
+
+def test_the_output_of_a_task_that_is_only_being_stopped_is_not_read(watched: Watched) -> None:
+    """Nothing was asked of it that the output could show: it is somebody else's, or from before there was a witness."""
+    watched.show(42, "stopping")
+    with watched.journal.write() as tx:
+        launches.follow_stop(
+            tx,
+            project_id=1,
+            task_id=42,
+            template_name="Deploy",
+            room_id="!r",
+            thread=None,
+            person="@a",
+            slot="answer:$stop",
+        )
+    watched.follower.look(threading.Event(), lambda: None)
+    assert [each for each in watched.told if isinstance(each, OutputDue)] == []

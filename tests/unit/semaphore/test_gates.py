@@ -159,6 +159,7 @@ def test_a_plan_goes_with_neither_approval_nor_destruction() -> None:
     [
         ("ansible", ("--limit", "all")), ("ansible", ("-l", "all")), ("ansible", ("-lall",)), ("ansible", ("--lim=all",)),
         ("ansible", ("--check",)), ("ansible", ("-i", "/etc/passwd")), ("ansible", ("-e", "@/etc/passwd")),
+        ("ansible", ("-bl", "all")), ("ansible", ("-vvlall",)), ("ansible", ("-bC",)), ("ansible", ("-ve@x",)),
         ("ansible", ("-e@x",)), ("ansible", ("--ask-pass",)), ("ansible", ("--vault-password-file=x",)),
         ("ansible", ("--ssh-common-args=-o ProxyCommand=x",)), ("terraform", ("-chdir=/",)),
         ("terraform", ("--destroy",)), ("terraform", ("-state=x",)), ("terraform", ("-auto-approve",)),
@@ -172,6 +173,7 @@ def test_dangerous_arguments_are_not_passed_on(app: str, arguments: tuple[str, .
 def test_harmless_arguments_are() -> None:
     body = work_out(Wanted(arguments=("--forks", "3", "-e", "a=1")), template(open_=True), V219).body
     assert body["arguments"] == '["--forks", "3", "-e", "a=1"]'
+    assert work_out(Wanted(arguments=("-bvf3", "-eldap=1", "-uCid")), template(open_=True), V219).body["arguments"]
 
 
 @pytest.mark.parametrize(

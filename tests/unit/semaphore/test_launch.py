@@ -207,6 +207,15 @@ def test_doubt_when_nothing_can_be_read_either(stand: Stand) -> None:
         stand.launch()
 
 
+def test_a_token_that_somebody_wrote_into_another_message_is_not_taken(stand: Stand) -> None:
+    """The doubt was told in the room; --message of another launch may hold its token."""
+    stand.server.start_error, stand.server.made = UNCLEAR[0], False
+    stand.server.tasks.insert(0, Task(id=77, message=f"as [{TOKEN}] · !cd run, asked by @b:x [other]", template_id=2))
+    with pytest.raises(InDoubt):
+        stand.launch()
+    assert stand.state == "doubt"
+
+
 def test_one_look_that_works_is_enough(stand: Stand) -> None:
     stand.server.start_error = UNCLEAR[0]
     stand.server.look_errors = [Unreachable("gone")] * (LOOKS - 1)
