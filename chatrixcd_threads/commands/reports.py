@@ -16,6 +16,7 @@ from chatrixcd_threads.commands.notices import ANY_ADMIN
 from chatrixcd_threads.commands.output import BETWEEN_READS, READS, settled_output
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.show import duration, status
+from chatrixcd_threads.commands.stills import BEGUN, Stills
 from chatrixcd_threads.commands.witness import evidence
 from chatrixcd_threads.events import TaskSeen
 from chatrixcd_threads.journal import inbox, launches, questions
@@ -55,6 +56,7 @@ class Reporter:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._tools, self._poster, self._wake, self._pause = tools, poster, wake_outbox, pause
+        self._stills = Stills(tools, poster, wake_outbox)
 
     def report(self, seen: TaskSeen) -> None:
         """Tells what the follower saw. Raises a Semaphore error when the details cannot be read now."""
@@ -66,6 +68,8 @@ class Reporter:
             self._ended(follow, seen, tools)
         else:
             self._moved(follow, seen, tools)
+        if seen.status in BEGUN:
+            self._stills.begun(follow, tools)
         self._wake()
 
     def _moved(self, follow: Follow, seen: TaskSeen, tools: Tools) -> None:
@@ -131,6 +135,7 @@ class Reporter:
             where = Where(slot, follow.room_id, follow.thread, None)
             self._poster.post(tx, where, told, priority=Priority.RESULT, mention=(follow.person,))
             self._answered_elsewhere(tx, follow, seen.status)
+            self._stills.over(tx, follow, seen.status)
             if seen.status == "success" and "⛔" not in told.plain:
                 self._offer(tx, follow, tools)
 

@@ -1,0 +1,221 @@
+"""What a room is told of tasks that Semaphore has forgotten, and of a queue that hangs; and how it is taken back.
+
+A restart of Semaphore leaves `running` and `waiting` rows behind for ever, and a queue that died goes on answering
+`pong` (API.md 5.4). Neither is told by the server: only that nothing moves.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from chatrixcd_threads.commands.call import Tools
+from chatrixcd_threads.commands.post import Poster, Where
+from chatrixcd_threads.commands.show import status
+from chatrixcd_threads.events import TaskStill
+from chatrixcd_threads.journal import launches, stills
+from chatrixcd_threads.journal.launches import Follow
+from chatrixcd_threads.journal.outbox import Priority
+from chatrixcd_threads.journal.stills import UNSEEN, Hang, Still
+from chatrixcd_threads.semaphore.client import MOST_TASKS, Semaphore
+from chatrixcd_threads.semaphore.models import NOT_YET_RUN, Task
+from chatrixcd_threads.semaphore.suspects import QUEUED
+from chatrixcd_threads.text.markup import Text, bold, code, lines, text
+
+log = logging.getLogger("chatrixcd.stills")
+
+STILL_SECONDS: Final = 60.0  # a task that has not moved for so long after Semaphore was back is told
+HANG_SECONDS: Final = 60.0  # and a task that waits for so long while nothing runs
+BEGUN: Final = frozenset({"running", "waiting_confirmation", "confirmed", "success"})
+HANGS: Final = "Semaphore's queue seems to hang"
+UNANSWERED: Final = "its start was taken and never answered"
+NOTHING_RUNS: Final = "nothing runs that it could wait for"
+ONLY_A_RESTART: Final = "Only a restart of Semaphore helps; it forgets the tasks that wait or run."
+
+
+class Stills:
+    """Any worker thread; all state is in the journal."""
+
+    def __init__(self, tools: Callable[[], Tools], poster: Poster, wake_outbox: Callable[[], None]) -> None:
+        self._tools, self._poster, self._wake = tools, poster, wake_outbox
+
+    def look(self, due: TaskStill) -> None:
+        """Raises a Semaphore error when it cannot be read now: a later round looks again."""
+        tools = self._tools()
+        follow = launches.get_follow(tools.journal.read(), due.follow_id)
+        if follow is None or follow.done:
+            return
+        if due.back:
+            self._forgotten(follow, due, tools)
+        else:
+            self._queue(follow, due, tools)
+        self._wake()
+
+    def begun(self, follow: Follow, tools: Tools) -> None:
+        """A task of this project has started: its queue works."""
+        if stills.hang(tools.journal.read(), follow.project_id) is not None:
+            self._lift(follow.project_id, f"#{follow.task_id} has started", tools)
+
+    def over(self, tx: sqlite3.Connection, follow: Follow, status_now: str) -> None:
+        """A task is over: what was said about it holds no longer."""
+        known = stills.drop(tx, follow.id)
+        if known is not None and known.told and not known.moved:
+            said = (
+                _named(follow) + ", which had not moved since Semaphore was away: it is " + status(status_now) + " now."
+            )
+            self._poster.post(tx, _place(follow), said, priority=Priority.STATE)
+
+    # --- a task that may be dead
+
+    def _forgotten(self, follow: Follow, due: TaskStill, tools: Tools) -> None:
+        known = stills.still(tools.journal.read(), follow.id)
+        if known is None or known.back != due.back:
+            known = Still(follow.id, due.away, due.back, told=known is not None and known.told and not known.moved)
+        if known.moved:
+            return
+        task = tools.semaphore.task(follow.project_id, follow.task_id)
+        if task.finished:
+            return  # its end is told in a moment
+        records = len(tools.semaphore.output(follow.project_id, follow.task_id))
+        if not known.since:
+            with tools.journal.write() as tx:
+                stills.keep(tx, replace(known, status=task.status, records=records, since=tools.now()))
+            hung = stills.hang(tools.journal.read(), follow.project_id)
+            if hung is not None and hung.since < known.back:
+                self._lift(follow.project_id, "Semaphore was away and is back", tools)
+        elif (task.status, records) != (known.status, known.records):
+            self._moves(follow, known, task, tools)
+        elif (
+            not known.told
+            and tools.now() - known.since >= STILL_SECONDS
+            and not _may_still_come(follow, task, known, tools)
+        ):
+            self._tell(follow, known, task, tools)
+
+    def _moves(self, follow: Follow, known: Still, task: Task, tools: Tools) -> None:
+        with tools.journal.write() as tx:
+            stills.keep(tx, replace(known, moved=True))
+            if known.told:
+                said = _named(follow) + ": " + status(task.status) + ". It moves again: Semaphore has not forgotten it."
+                self._poster.post(tx, _place(follow), said, priority=Priority.RESULT, mention=(follow.person,))
+
+    def _tell(self, follow: Follow, known: Still, task: Task, tools: Tools) -> None:
+        prefix = tools.settings.bot.command_prefix
+        doubt = (
+            "A plan that waits does not move by itself: when an answer to it is refused, the task is dead, too."
+            if task.status == "waiting_confirmation"
+            else "Most likely it is dead: a Semaphore that was restarted forgets its tasks and leaves them like this for ever."
+        )
+        said = lines(
+            _named(follow) + ": " + status(task.status),
+            f"Semaphore was away from {_clock(known.away)} to {_clock(known.back)}, and the task has not moved since.",
+            f"{doubt} It may keep others of its template waiting.",
+            code(f"{prefix} stop {follow.task_id}")
+            + " marks it as stopped. What it had started on its hosts may go on.",
+        )
+        with tools.journal.write() as tx:
+            stills.keep(tx, replace(known, told=True))
+            self._poster.post(tx, _place(follow), said, priority=Priority.RESULT, mention=(follow.person,))
+        log.warning("task %d has not moved since Semaphore was away", follow.task_id)
+
+    # --- a queue that may hang
+
+    def _queue(self, follow: Follow, due: TaskStill, tools: Tools) -> None:
+        if not due.waits:
+            return
+        project = follow.project_id
+        known = stills.hang(tools.journal.read(), project)
+        tasks = tools.semaphore.tasks(project, MOST_TASKS)
+        newest = max((each.start.isoformat() for each in tasks if each.start is not None), default="")
+        if known is None or known.newest not in (newest, UNSEEN):
+            if known is not None and known.slots:
+                self._lift(project, "a task has started", tools)
+            known, fresh = None, Hang(project, tools.now(), newest)
+        elif known.newest == UNSEEN:
+            fresh = replace(known, newest=newest, since=tools.now())
+        elif follow.room_id in [room for _, room in known.slots] or tools.now() - due.waits < HANG_SECONDS:
+            return
+        elif known.unanswered or _nothing_runs(tasks, project, tools.semaphore):
+            self._hangs(follow, due, known, tools)
+            return
+        else:
+            return
+        with tools.journal.write() as tx:
+            if stills.hang(tx, project) == known:  # else another task of the project was looked at meanwhile
+                stills.keep_hang(tx, fresh)
+
+    def _hangs(self, follow: Follow, due: TaskStill, known: Hang, tools: Tools) -> None:
+        slot, admins = f"hang:{follow.id}:{due.waits:.0f}", tools.settings.bot.admin_room
+        why = UNANSWERED if known.unanswered else NOTHING_RUNS
+        waits = f"task #{follow.task_id} {follow.template_name} waits since {_clock(due.waits)}, and {why}."
+        with tools.journal.write() as tx:
+            if stills.hang(tx, follow.project_id) != known:
+                return
+            stills.keep_hang(tx, replace(known, slots=(*known.slots, (slot, follow.room_id))))
+            said = lines(text(f"⛔ {HANGS}: {waits}"), ONLY_A_RESTART)
+            where = Where(slot, follow.room_id, follow.thread)
+            self._poster.post(tx, where, said, priority=Priority.RESULT, mention=(follow.person,))
+        if not known.slots and follow.room_id != admins:
+            tools.alarm(f"⛔ {HANGS}", (f"{waits[0].upper()}{waits[1:]}", ONLY_A_RESTART))
+
+    def _lift(self, project_id: int, because: str, tools: Tools) -> None:
+        """Takes back what the rooms were told, in the same messages."""
+        with tools.journal.write() as tx:
+            known = stills.drop_hang(tx, project_id)
+            rooms = known.slots if known is not None else ()
+            for slot, room in rooms:
+                said = lines(
+                    text(f"✅ Semaphore's queue works again: {because}."),
+                    text("A task that goes on waiting was forgotten by a restart; ")
+                    + code(f"{tools.settings.bot.command_prefix} stop N")
+                    + " takes it out.",
+                )
+                self._poster.post(tx, Where(slot, room), said, priority=Priority.STATE)
+        if rooms and tools.settings.bot.admin_room not in [room for _, room in rooms]:
+            tools.alarm("✅ Semaphore's queue works again", (f"{because[0].upper()}{because[1:]}.",))
+
+
+def hanging(connection: sqlite3.Connection) -> str:
+    """For people who ask how Semaphore is: that its queue seems to hang, and since when; else empty."""
+    known = stills.hanging(connection)
+    if not known:
+        return ""
+    projects = ", ".join(str(each.project_id) for each in known)
+    since = _clock(min(each.since for each in known))
+    return f"Its queue seems to hang: nothing of project {projects} was seen to start since {since}. {ONLY_A_RESTART}"
+
+
+def _may_still_come(follow: Follow, task: Task, known: Still, tools: Tools) -> bool:
+    """A waiting task behind one that Semaphore has started since it is back: its queue may just be long."""
+    if task.status != QUEUED:
+        return False
+    others = tools.semaphore.tasks(follow.project_id, MOST_TASKS)
+    return any(_runs(each) and each.start is not None and each.start.timestamp() > known.back for each in others)
+
+
+def _nothing_runs(tasks: list[Task], project_id: int, semaphore: Semaphore) -> bool:
+    """In no project that the bot can see: the places of the server count for all of them."""
+    if any(map(_runs, tasks)):
+        return False
+    others = [each.id for each in semaphore.projects() if each.id != project_id]
+    return not any(_runs(task) for each in others for task in semaphore.tasks(each, MOST_TASKS))
+
+
+def _runs(task: Task) -> bool:
+    return not task.finished and task.status not in NOT_YET_RUN
+
+
+def _named(follow: Follow) -> Text:
+    return text("Task ") + bold(f"#{follow.task_id}") + f" {follow.template_name}"
+
+
+def _place(follow: Follow) -> Where:
+    return Where(f"still:{follow.id}", follow.room_id, follow.thread)
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).astimezone().strftime("%H:%M:%S")
