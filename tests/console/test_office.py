@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import queue
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -86,7 +87,7 @@ def bot(tmp_path: Path) -> Iterator[Bot]:
     made = Bot(tmp_path)
     yield made
     made.lanes.close()
-    made.lanes.wait_idle(float("inf"))
+    assert made.lanes.wait_idle(time.monotonic() + 10) == []
     made.journal.close()
 
 
