@@ -31,6 +31,7 @@ log = logging.getLogger("chatrixcd.stills")
 STILL_SECONDS: Final = 60.0  # a task that has not moved for so long after Semaphore was back is told
 HANG_SECONDS: Final = 60.0  # and a task that waits for so long while nothing runs
 BEGUN: Final = frozenset({"running", "waiting_confirmation", "confirmed", "success"})
+RUN: Final = frozenset({"starting", "running", "waiting_confirmation", "confirmed"})
 HANGS: Final = "Semaphore's queue seems to hang"
 UNANSWERED: Final = "its start was taken and never answered"
 NOTHING_RUNS: Final = "nothing runs that it could wait for"
@@ -56,20 +57,43 @@ class Stills:
         self._wake()
 
     def begun(self, follow: Follow, tools: Tools) -> None:
-        """A task of this project has started: its queue works."""
-        if stills.hang(tools.journal.read(), follow.project_id) is not None:
+        """A task of this project has started: its queue works, and others of its template do not run any more."""
+        read = tools.journal.read()
+        if stills.hang(read, follow.project_id) is not None:
             self._lift(follow.project_id, f"#{follow.task_id} has started", tools)
+        for other in launches.followed(read):
+            same = (other.project_id, other.template_name) == (follow.project_id, follow.template_name)
+            if same and other.task_id != follow.task_id and other.status in RUN:
+                self._overtaken(other, follow, tools)
 
     def over(self, tx: sqlite3.Connection, follow: Follow, status_now: str) -> None:
         """A task is over: what was said about it holds no longer."""
         known = stills.drop(tx, follow.id)
         if known is not None and known.told and not known.moved:
-            said = (
-                _named(follow) + ", which had not moved since Semaphore was away: it is " + status(status_now) + " now."
-            )
+            said = _named(follow) + ", which I held for dead: it is " + status(status_now) + " now."
             self._poster.post(tx, _place(follow), said, priority=Priority.STATE)
 
     # --- a task that may be dead
+
+    def _overtaken(self, follow: Follow, newer: Follow, tools: Tools) -> None:
+        """Two tasks of one template run at once only where that is allowed: else a restart has left the older one behind."""
+        known = stills.still(tools.journal.read(), follow.id)
+        if known is not None and known.told:
+            return
+        semaphore, project = tools.semaphore, follow.project_id
+        old, new = semaphore.task(project, follow.task_id), semaphore.task(project, newer.task_id)
+        if old.finished or old.start is None or new.start is None or new.start <= old.start:
+            return
+        if old.template_id != new.template_id or semaphore.template(project, old.template_id).allow_parallel_tasks:
+            return
+        why = (
+            f"Semaphore has started #{newer.task_id} of the same template after it, and never runs two of them at once. "
+            "Most likely it was restarted, and has forgotten this one."
+        )
+        fresh = Still(follow.id, 0.0, tools.now(), told=True)
+        self._post(
+            follow, fresh, lines(_named(follow) + ": " + status(old.status), why, _what_to_do(follow, tools)), tools
+        )
 
     def _forgotten(self, follow: Follow, due: TaskStill, tools: Tools) -> None:
         known = stills.still(tools.journal.read(), follow.id)
@@ -104,23 +128,25 @@ class Stills:
                 self._poster.post(tx, _place(follow), said, priority=Priority.RESULT, mention=(follow.person,))
 
     def _tell(self, follow: Follow, known: Still, task: Task, tools: Tools) -> None:
-        prefix = tools.settings.bot.command_prefix
         doubt = (
             "A plan that waits does not move by itself: when an answer to it is refused, the task is dead, too."
             if task.status == "waiting_confirmation"
-            else "Most likely it is dead: a Semaphore that was restarted forgets its tasks and leaves them like this for ever."
+            else "Most likely it is dead: a Semaphore that was restarted forgets its tasks and leaves them like this for ever. "
+            "If it is only silent, I take this back when it moves."
         )
         said = lines(
             _named(follow) + ": " + status(task.status),
             f"Semaphore was away from {_clock(known.away)} to {_clock(known.back)}, and the task has not moved since.",
             f"{doubt} It may keep others of its template waiting.",
-            code(f"{prefix} stop {follow.task_id}")
-            + " marks it as stopped. What it had started on its hosts may go on.",
+            _what_to_do(follow, tools),
         )
+        self._post(follow, replace(known, told=True), said, tools)
+
+    def _post(self, follow: Follow, known: Still, said: Text, tools: Tools) -> None:
         with tools.journal.write() as tx:
-            stills.keep(tx, replace(known, told=True))
+            stills.keep(tx, known)
             self._poster.post(tx, _place(follow), said, priority=Priority.RESULT, mention=(follow.person,))
-        log.warning("task %d has not moved since Semaphore was away", follow.task_id)
+        log.warning("task %d of project %d seems to be dead", follow.task_id, follow.project_id)
 
     # --- a queue that may hang
 
@@ -187,6 +213,11 @@ def hanging(connection: sqlite3.Connection) -> str:
     projects = ", ".join(str(each.project_id) for each in known)
     since = _clock(min(each.since for each in known))
     return f"Its queue seems to hang: nothing of project {projects} was seen to start since {since}. {ONLY_A_RESTART}"
+
+
+def _what_to_do(follow: Follow, tools: Tools) -> Text:
+    stop = code(f"{tools.settings.bot.command_prefix} stop {follow.task_id}")
+    return stop + " marks it as stopped. What it had started on its hosts may go on."
 
 
 def _may_still_come(follow: Follow, task: Task, known: Still, tools: Tools) -> bool:

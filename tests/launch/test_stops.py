@@ -235,6 +235,18 @@ def test_a_restart_of_semaphore_leaves_a_task_behind(life: Life) -> None:
     assert life.closely == looked  # nobody looks at it any more
 
 
+def test_a_restart_that_nobody_has_noticed(life: Life) -> None:
+    task = life.start("Gate")
+    life.until(life.is_status(task, "running"))
+    life.look()
+    life.standin.restart()
+    other = life.start("Gate")
+    life.until(life.hears(f"Semaphore has started #{other} of the same template after it"))
+    assert f"Task #{task} Gate: ▶ running" in life.reads("still:1")
+    life.open_gate()
+    life.until(life.hears(f"Task #{other} Gate: ✅ success"))
+
+
 def test_a_queue_that_died_and_a_restart(live: Callable[[str], Life]) -> None:
     life = live("2.10")
     life.standin._call(lambda core: core.pool.hang())

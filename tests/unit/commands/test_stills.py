@@ -111,7 +111,7 @@ def test_the_end_is_told_in_both_messages(bench: Bench, back: float) -> None:
     look(bench, task, STILL_SECONDS, back=back)
     bench.semaphore.ends(task, "stopped", end=None)  # as a stop of a forgotten task ends
     assert "⏹ stopped" in bench.reported(task)
-    assert "which had not moved since Semaphore was away: it is ⏹ stopped now." in said(bench)
+    assert said(bench) == f"Task #{task} Deploy, which I held for dead: it is ⏹ stopped now."
     assert stills.still(bench.journal.read(), 1) is None
 
 
@@ -134,6 +134,48 @@ def test_a_waiting_task_behind_one_that_semaphore_has_started_since_may_still_co
     bench.semaphore.ends(90, "success", 400.0)
     look(bench, task, 30, back=back)
     assert "🕒 waiting" in said(bench)
+
+
+def both_run(bench: Bench, **newer: Any) -> int:
+    """Two tasks of one template run at the same time: the older one."""
+    task = bench.started()
+    bench.reported(task)
+    other = bench.started()
+    bench.semaphore.runs(other, **({"start": BEGIN + timedelta(seconds=30)} | newer))
+    bench.reported(other)
+    return task
+
+
+def test_a_task_that_another_one_of_its_template_has_overtaken_is_dead(bench: Bench) -> None:
+    """Also after a restart that nobody has noticed."""
+    task = both_run(bench)
+    told = said(bench)
+    assert f"Task #{task} Deploy: ▶ running\nSemaphore has started #{task + 1} of the same template after it" in told
+    assert f"!cd stop {task} marks it as stopped" in told
+    bench.semaphore.ends(task, "stopped", end=None)
+    bench.reported(task)
+    assert "it is ⏹ stopped now" in said(bench)
+
+
+def test_where_tasks_of_one_template_may_run_at_once_none_is_overtaken(bench: Bench) -> None:
+    bench.template(5, allow_parallel_tasks=True)
+    both_run(bench)
+    assert said(bench) == ""
+
+
+def test_the_older_one_says_nothing_about_the_newer_one(bench: Bench) -> None:
+    both_run(bench, start=BEGIN - timedelta(seconds=30))
+    assert said(bench) == ""
+
+
+def test_one_that_has_just_ended_is_not_overtaken(bench: Bench) -> None:
+    task = bench.started()
+    bench.reported(task)
+    bench.semaphore.ends(task, "success")
+    other = bench.started()
+    bench.semaphore.runs(other, start=BEGIN + timedelta(seconds=90))
+    bench.reported(other)
+    assert said(bench) == ""
 
 
 # --- the queue
