@@ -21,7 +21,7 @@ from chatrixcd_threads.journal import launches, stills
 from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.journal.stills import UNSEEN, Hang, Still
-from chatrixcd_threads.semaphore.client import MOST_TASKS, Semaphore
+from chatrixcd_threads.semaphore.client import MOST_TASKS
 from chatrixcd_threads.semaphore.models import NOT_YET_RUN, Task
 from chatrixcd_threads.semaphore.suspects import QUEUED
 from chatrixcd_threads.text.markup import Text, bold, code, lines, text
@@ -91,9 +91,8 @@ class Stills:
             "Most likely it was restarted, and has forgotten this one."
         )
         fresh = Still(follow.id, 0.0, tools.now(), told=True)
-        self._post(
-            follow, fresh, lines(_named(follow) + ": " + status(old.status), why, _what_to_do(follow, tools)), tools
-        )
+        said = lines(_named(follow) + ": " + status(old.status), why, _what_to_do(follow, tools))
+        self._write(follow, fresh, said, tools)
 
     def _forgotten(self, follow: Follow, due: TaskStill, tools: Tools) -> None:
         known = stills.still(tools.journal.read(), follow.id)
@@ -106,8 +105,7 @@ class Stills:
             return  # its end is told in a moment
         records = len(tools.semaphore.output(follow.project_id, follow.task_id))
         if not known.since:
-            with tools.journal.write() as tx:
-                stills.keep(tx, replace(known, status=task.status, records=records, since=tools.now()))
+            self._write(follow, replace(known, status=task.status, records=records, since=tools.now()), Text(), tools)
             hung = stills.hang(tools.journal.read(), follow.project_id)
             if hung is not None and hung.since < known.back:
                 self._lift(follow.project_id, "Semaphore was away and is back", tools)
@@ -121,11 +119,8 @@ class Stills:
             self._tell(follow, known, task, tools)
 
     def _moves(self, follow: Follow, known: Still, task: Task, tools: Tools) -> None:
-        with tools.journal.write() as tx:
-            stills.keep(tx, replace(known, moved=True))
-            if known.told:
-                said = _named(follow) + ": " + status(task.status) + ". It moves again: Semaphore has not forgotten it."
-                self._poster.post(tx, _place(follow), said, priority=Priority.RESULT, mention=(follow.person,))
+        said = _named(follow) + ": " + status(task.status) + ". It moves again: Semaphore has not forgotten it."
+        self._write(follow, replace(known, moved=True), said if known.told else Text(), tools)
 
     def _tell(self, follow: Follow, known: Still, task: Task, tools: Tools) -> None:
         doubt = (
@@ -140,13 +135,20 @@ class Stills:
             f"{doubt} It may keep others of its template waiting.",
             _what_to_do(follow, tools),
         )
-        self._post(follow, replace(known, told=True), said, tools)
+        self._write(follow, replace(known, told=True), said, tools)
 
-    def _post(self, follow: Follow, known: Still, said: Text, tools: Tools) -> None:
+    def _write(self, follow: Follow, known: Still, said: Text, tools: Tools) -> None:
+        """What is suspected, and what the room reads of it (empty: nothing new); unless the end was told meanwhile."""
         with tools.journal.write() as tx:
+            now = launches.get_follow(tx, follow.id)
+            if now is None or now.done:
+                return
             stills.keep(tx, known)
-            self._poster.post(tx, _place(follow), said, priority=Priority.RESULT, mention=(follow.person,))
-        log.warning("task %d of project %d seems to be dead", follow.task_id, follow.project_id)
+            if said:
+                self._poster.post(tx, _place(follow), said, priority=Priority.RESULT, mention=(follow.person,))
+                log.warning(
+                    "task %d of project %d: %s", follow.task_id, follow.project_id, said.plain.partition("\n")[0]
+                )
 
     # --- a queue that may hang
 
@@ -157,22 +159,26 @@ class Stills:
         known = stills.hang(tools.journal.read(), project)
         tasks = tools.semaphore.tasks(project, MOST_TASKS)
         newest = max((each.start.isoformat() for each in tasks if each.start is not None), default="")
-        if known is None or known.newest not in (newest, UNSEEN):
-            if known is not None and known.slots:
-                self._lift(project, "a task has started", tools)
-            known, fresh = None, Hang(project, tools.now(), newest)
+        fresh: Hang | None = None
+        if known is None:
+            fresh = Hang(project, tools.now(), newest)
         elif known.newest == UNSEEN:
             fresh = replace(known, newest=newest, since=tools.now())
-        elif follow.room_id in [room for _, room in known.slots] or tools.now() - due.waits < HANG_SECONDS:
-            return
-        elif known.unanswered or _nothing_runs(tasks, project, tools.semaphore):
+        elif newest > known.newest:
+            self._lift(project, "a task has started", tools)
+            known, fresh = None, Hang(project, tools.now(), newest)
+        if fresh is not None:
+            with tools.journal.write() as tx:
+                if stills.hang(tx, project) == known:  # else another task of the project was looked at meanwhile
+                    stills.keep_hang(tx, fresh)
+        elif known is not None and self._is_hanging(follow, due, known, tasks, tools):
             self._hangs(follow, due, known, tools)
-            return
-        else:
-            return
-        with tools.journal.write() as tx:
-            if stills.hang(tx, project) == known:  # else another task of the project was looked at meanwhile
-                stills.keep_hang(tx, fresh)
+
+    def _is_hanging(self, follow: Follow, due: TaskStill, known: Hang, tasks: list[Task], tools: Tools) -> bool:
+        """Whether it is to be told in this room now."""
+        if follow.room_id in [room for _, room in known.slots] or tools.now() - due.waits < HANG_SECONDS:
+            return False
+        return known.unanswered or _nothing_runs(tasks, follow.project_id, tools)
 
     def _hangs(self, follow: Follow, due: TaskStill, known: Hang, tools: Tools) -> None:
         slot, admins = f"hang:{follow.id}:{due.waits:.0f}", tools.settings.bot.admin_room
@@ -228,12 +234,19 @@ def _may_still_come(follow: Follow, task: Task, known: Still, tools: Tools) -> b
     return any(_runs(each) and each.start is not None and each.start.timestamp() > known.back for each in others)
 
 
-def _nothing_runs(tasks: list[Task], project_id: int, semaphore: Semaphore) -> bool:
-    """In no project that the bot can see: the places of the server count for all of them."""
-    if any(map(_runs, tasks)):
-        return False
-    others = [each.id for each in semaphore.projects() if each.id != project_id]
-    return not any(_runs(task) for each in others for task in semaphore.tasks(each, MOST_TASKS))
+def _nothing_runs(tasks: list[Task], project_id: int, tools: Tools) -> bool:
+    """In no project that the bot can see: the places of the server count for all. Those held for dead take none."""
+    dead = {each.follow_id for each in stills.suspected(tools.journal.read()) if each.told}
+    left = {(each.project_id, each.task_id) for each in launches.followed(tools.journal.read()) if each.id in dead}
+    semaphore = tools.semaphore
+    everywhere = {
+        each.id: semaphore.tasks(each.id, MOST_TASKS) for each in semaphore.projects() if each.id != project_id
+    }
+    return not any(
+        _runs(task) and (project, task.id) not in left
+        for project, found in ({project_id: tasks} | everywhere).items()
+        for task in found
+    )
 
 
 def _runs(task: Task) -> bool:

@@ -285,3 +285,38 @@ def test_two_rooms_hear_of_one_queue(bench: Bench, hung: Callable[[], tuple[int,
     bench.semaphore.runs(90)
     look(bench, task, 30, waits=since)
     assert all("works again" in bench.content(each)["plain"] for each in slots)
+
+
+def test_a_start_that_nobody_follows_counts(bench: Bench, hung: Callable[[], tuple[int, float]]) -> None:
+    task, since = hung()
+    bench.semaphore.runs(90)
+    bench.semaphore.ends(90, "success")
+    look(bench, task, HANG_SECONDS / 2, waits=since)
+    assert said(bench, "hang") == ""
+    del bench.semaphore.task_list[90]  # as Semaphore does with old ones: nothing has started
+    look(bench, task, HANG_SECONDS / 2, waits=since)
+    assert HANGS in said(bench, "hang")
+
+
+def test_what_is_held_for_dead_takes_no_place(bench: Bench, back: float, hung: Callable[[], tuple[int, float]]) -> None:
+    dead = bench.started("run 1 6")
+    look(bench, dead, back=back)
+    look(bench, dead, STILL_SECONDS, back=back)
+    task, since = hung()
+    look(bench, task, HANG_SECONDS / 2, waits=since)
+    assert HANGS in said(bench, "hang")
+
+
+def test_an_end_that_is_told_meanwhile_is_the_last_word(bench: Bench, back: float) -> None:
+    task = bench.started()
+    look(bench, task, back=back)
+
+    def ends_now() -> None:
+        bench.semaphore.fails.clear()
+        bench.semaphore.ends(task, "success")
+        bench.reported(task)
+
+    bench.semaphore.fails["output"] = ends_now
+    look(bench, task, STILL_SECONDS, back=back)
+    assert said(bench) == ""
+    assert stills.still(bench.journal.read(), 1) is None
