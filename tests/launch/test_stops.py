@@ -53,7 +53,8 @@ class Life:
             bot=BotSettings(admin_users=(PERSON,), greetings_enabled=False),
             semaphore=SemaphoreSettings(url=standin.url, api_token=standin.token("runner"), timeout=2.0),
         )
-        self.journal, semaphore = Journal(folder / "journal.sqlite3"), Semaphore(settings.semaphore)
+        self.journal = Journal(folder / "journal.sqlite3")
+        self.semaphore = semaphore = Semaphore(settings.semaphore)
         self.close = ExitStack()
         self.close.callback(self.journal.close)
         self.close.callback(semaphore.close)
@@ -200,12 +201,14 @@ def test_a_task_in_the_queue_is_stopped_twice_and_never_forced(life: Life) -> No
 
 @pytest.mark.parametrize("profile", ["2.10", "2.16"])
 def test_a_stop_while_it_starts(live: Callable[[Profile], Life], profile: str) -> None:
-    """Its job runs to its end, and the row stays `stopping` for ever: that is what the room reads."""
+    """Somebody's, in Semaphore: its job runs to its end, and the row stays `stopping` for ever. That is what the room reads."""
     life = live(replace(PROFILES[profile], tick=0.05, starting_seconds=0.7))
     task = life.start("Gate")
     life.until(life.is_status(task, "starting"))
-    assert "I asked Semaphore to stop" in life.say(f"stop {task}")
+    life.semaphore.stop(1, task)
     assert life.row(task)["status"] == "stopping"
+    assert "It is being stopped already" in life.say(f"stop {task}")
+    assert "it was asked to stop before it ran" in life.say(f"stop {task} --force")
     life.open_gate()
     life.until(life.hears("Semaphore leaves it as “stopping”, but it is over"))
     assert life.row(task)["end"] is not None
