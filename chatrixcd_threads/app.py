@@ -25,6 +25,7 @@ from chatrixcd_threads.commands.notices import Notices, describe
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.registry import commands
 from chatrixcd_threads.commands.reports import Reporter
+from chatrixcd_threads.commands.stills import Stills
 from chatrixcd_threads.commands.witness import Witness
 from chatrixcd_threads.console import rescue
 from chatrixcd_threads.console.board import Hearing, Lag, Link
@@ -113,8 +114,17 @@ class App:
             freed=lambda key: self._dispatch.freed(key),
         )
         witness = Witness(self._tools, self._poster, self._matrix.wake_sender)
+        stills = Stills(self._tools, self._poster, self._matrix.wake_sender)
         self._dispatch = Dispatch(
-            inbox, self.journal, self._lanes, desk, reporter, notices, witness, self._follower.again
+            inbox,
+            self.journal,
+            self._lanes,
+            desk,
+            reporter,
+            notices,
+            witness,
+            self._follower.again,
+            look_closely=stills.look,
         )
         parts = self._parts(inbox, surface)
         self._door = Door(Path(settings.matrix.store_path) / SOCKET)

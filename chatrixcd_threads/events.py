@@ -57,6 +57,21 @@ class OutputDue:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskStill:
+    """A task to be looked at closely: it waits for long, or Semaphore was away and it may have died. Times since the epoch.
+
+    `away` and `back` say when Semaphore did not answer, both 0 when it did; `waits` is since when the task waits, 0: it does not.
+    """
+
+    follow_id: int
+    project_id: int
+    task_id: int
+    away: float = 0.0
+    back: float = 0.0
+    waits: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class FileNotice:
     """Something the admins should know, mostly what came of a saved settings file, in lines for the admin room.
 
@@ -85,7 +100,7 @@ class Stop:
     """End of a queue: the thread that takes this out ends."""
 
 
-InboxItem = Incoming | TaskSeen | OutputDue | FileNotice | LaneFree | Stop
+InboxItem = Incoming | TaskSeen | OutputDue | TaskStill | FileNotice | LaneFree | Stop
 
 
 @dataclass(frozen=True, slots=True)

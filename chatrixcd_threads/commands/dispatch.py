@@ -14,7 +14,7 @@ from chatrixcd_threads.commands.desk import Desk
 from chatrixcd_threads.commands.notices import Notices
 from chatrixcd_threads.commands.reports import Reporter
 from chatrixcd_threads.commands.witness import Witness
-from chatrixcd_threads.events import FileNotice, InboxItem, Incoming, LaneFree, OutputDue, Stop, TaskSeen
+from chatrixcd_threads.events import FileNotice, InboxItem, Incoming, LaneFree, OutputDue, Stop, TaskSeen, TaskStill
 from chatrixcd_threads.journal import inbox, questions
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.semaphore.errors import SemaphoreError
@@ -47,10 +47,11 @@ class Dispatch(Service):
         witness: Witness,
         report_again: Callable[[int], None],
         now: Callable[[], float] = time.time,
+        look_closely: Callable[[TaskStill], None] = lambda item: None,
     ) -> None:
         self._queue, self._journal, self._lanes = inbox_queue, journal, lanes
         self._desk, self._reporter, self._notices, self._witness = desk, reporter, notices, witness
-        self._report_again, self._now = report_again, now
+        self._report_again, self._now, self._look_closely = report_again, now, look_closely
         self._left: dict[tuple[str, str], int] = {}  # lane -> the last seq that was handed to it before it was full
         self._handed = 0  # the last seq that came by; all events up to it were handed over or are in `_left`
         self._freed: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
@@ -85,6 +86,8 @@ class Dispatch(Service):
             self._report_again(job.about.follow_id)
         elif isinstance(job.about, OutputDue) and isinstance(error, SemaphoreError):
             log.warning("the output of task %d is read again later: %s", job.about.task_id, error.kind)
+        elif isinstance(job.about, TaskStill) and isinstance(error, SemaphoreError):
+            log.warning("task %d is looked at again later: %s", job.about.task_id, error.kind)
         else:
             log.error("%s failed", job.name, exc_info=error)
 
@@ -125,6 +128,10 @@ class Dispatch(Service):
                 name = f"output of task {item.task_id}"
                 if not self._lanes.busy(("output", item.follow_id)):  # a slow reading is not followed by another
                     self._lanes.submit(Job(("output", item.follow_id), name, lambda: self._witness.look(item), item))
+            case TaskStill():
+                name = f"close look at task {item.task_id}"
+                if not self._lanes.busy(("still", item.follow_id)):
+                    self._lanes.submit(Job(("still", item.follow_id), name, lambda: self._look_closely(item), item))
             case FileNotice():
                 self._lanes.submit(
                     Job(("files", item.file), f"notice of {item.file}", lambda: self._notices.tell(item), item)

@@ -39,6 +39,11 @@ DECIDES = (
     "allow_override_args_in_task", "allow_override_branch_in_task",
 )  # fmt: skip
 
+MAY_HANG = (
+    "It waits, and Semaphore never answered its start: so does a server whose queue hangs. If nothing starts within a "
+    "minute, I say so here; then only a restart of Semaphore helps."
+)
+
 
 def token_of(call: Call) -> str:
     """The launch's token: one command is one launch, however often its handling begins anew after a crash."""
@@ -191,6 +196,7 @@ def carry_out(call: Call, payload: Mapping[str, object]) -> Answer:
             + phrase(call.tools.messages, "task_start", tone=call.tone, task_name=name, user_name=call.sender),
             text("Task ") + bold(f"#{started.task_id}") + text(f" ({name}), asked by ") + person(call.sender) + ".",
             found if started.found else "",
+            MAY_HANG if started.stuck else "",
             text("I tell you here how it ends. ")
             + code(f"{call.prefix} logs {started.task_id}")
             + " shows its output.",

@@ -16,6 +16,7 @@ from chatrixcd_threads.commands.notices import ANY_ADMIN
 from chatrixcd_threads.commands.output import BETWEEN_READS, READS, settled_output
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.show import duration, status
+from chatrixcd_threads.commands.stills import BEGUN, Stills
 from chatrixcd_threads.commands.witness import CONTRADICTS, WAITS, evidence, expectation
 from chatrixcd_threads.events import TaskSeen
 from chatrixcd_threads.journal import inbox, launches, questions
@@ -58,6 +59,7 @@ class Reporter:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._tools, self._poster, self._wake, self._pause = tools, poster, wake_outbox, pause
+        self._stills = Stills(tools, poster, wake_outbox)
 
     def report(self, seen: TaskSeen) -> None:
         """Tells what the follower saw. Raises a Semaphore error when the details cannot be read now."""
@@ -69,6 +71,8 @@ class Reporter:
             self._ended(follow, seen, tools)
         else:
             self._moved(follow, seen, tools)
+        if seen.status in BEGUN:
+            self._stills.begun(follow, tools)
         self._wake()
 
     def _moved(self, follow: Follow, seen: TaskSeen, tools: Tools) -> None:
@@ -138,6 +142,7 @@ class Reporter:
             self._answered_elsewhere(tx, follow, seen.status)
             if late := CONTRADICTS in told.plain:
                 self._mismatch(tx, follow, tools)
+            self._stills.over(tx, follow, seen.status)
             if seen.status == "success" and follow.stopper is None and "⛔" not in told.plain:
                 self._offer(tx, follow, tools)
         if late:  # a stopped one was told to the admins at its first line

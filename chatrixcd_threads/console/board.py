@@ -43,6 +43,7 @@ class Reach:
     version: str = ""
     answered_at: float = 0.0
     timeouts: int = 0  # in the last five minutes
+    hangs: str = ""  # that its queue seems to hang, and since when
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import Final
 from chatrixcd_threads import __version__
 from chatrixcd_threads.commands.call import File, Health
 from chatrixcd_threads.commands.parse import command_line, verdict_of_word
+from chatrixcd_threads.commands.stills import hanging
 from chatrixcd_threads.console.board import (
     AuditLine,
     Board,
@@ -97,6 +98,7 @@ class _Journaled:
     questions: tuple[QuestionLine, ...]
     launches: tuple[LaunchLine, ...]
     invites: tuple[RoomLine, ...]
+    hangs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +283,7 @@ class Office:
                 for x in launches.unsettled(read)
             ),
             invites=tuple(RoomLine(room, room, False, 0, inviter) for room, inviter in invites.waiting(read)),
+            hangs=hanging(read),
         )
 
     def _tasks(self, kept: _Journaled) -> tuple[TaskLine, ...]:
@@ -292,10 +295,10 @@ class Office:
         facts = self._progress.of(row[:2])
         return TaskLine(*row, facts.started, facts.usual, facts.earlier, facts.waits_for, rooms)
 
-    def _reach(self) -> Reach:
+    def _reach(self, kept: _Journaled) -> Reach:
         semaphore = self._parts.semaphore()
         pulse = semaphore.pulse
-        return Reach(semaphore.known_version, pulse.answered_at, pulse.timeouts(TIMEOUT_SECONDS))
+        return Reach(semaphore.known_version, pulse.answered_at, pulse.timeouts(TIMEOUT_SECONDS), kept.hangs)
 
     def _read(self, kept: _Journaled, now: float) -> Board:
         if now - self._probed >= PROBE_SECONDS:
@@ -331,7 +334,7 @@ class Office:
             lag=self._parts.lag(),
             devices=self._parts.devices(),
             hearing=replace(self._parts.hearing(), unreadable=sum(slow.unreadable.values())),
-            reach=self._reach(),
+            reach=self._reach(kept),
             disk_free=slow.disk_free,
             refused=slow.refused,
             changed=slow.changed,

@@ -202,6 +202,8 @@ def _semaphore(board: Board) -> Line:
         line.detail,
         f"{many(reach.timeouts, 'time-out')} in 5 min" if reach.timeouts else "",
     ]
+    if reach.hangs and line.grade is Grade.OK:  # it says pong all the same
+        return replace(line, grade=Grade.BAD, word="HANGS", detail=shown(reach.hangs), since=board.now)
     age = f"answered {span(board.now - reach.answered_at)} ago" if reach.answered_at else line.age
     late = line.grade is Grade.OK and reach.timeouts
     grade, word, since = (Grade.WARN, "SLOW", board.now) if late else (line.grade, line.word, line.since)

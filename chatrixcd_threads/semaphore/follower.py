@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 
-from chatrixcd_threads.events import OutputDue, TaskSeen
-from chatrixcd_threads.journal import launches
+from chatrixcd_threads.events import OutputDue, TaskSeen, TaskStill
+from chatrixcd_threads.journal import launches, stills
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.semaphore.client import Semaphore
-from chatrixcd_threads.semaphore.errors import Forbidden, Missing, SemaphoreError
+from chatrixcd_threads.semaphore.errors import Forbidden, Missing, SemaphoreError, TimedOut, Unreachable
 from chatrixcd_threads.semaphore.models import NOT_YET_RUN
+from chatrixcd_threads.semaphore.suspects import Suspects
 from chatrixcd_threads.threads.service import Service
 
 log = logging.getLogger("chatrixcd.follower")
@@ -41,16 +43,20 @@ class Follower(Service):
         journal: Journal,
         semaphore: Callable[[], Semaphore],
         poll_seconds: Callable[[], float],
-        seen: Callable[[TaskSeen | OutputDue], None],
+        seen: Callable[[TaskSeen | OutputDue | TaskStill], None],
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._journal, self._semaphore, self._poll = journal, semaphore, poll_seconds
-        self._seen = seen
+        self._seen, self._now = seen, now
         self._wake = threading.Event()
         self._again: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._reported: dict[int, str] = {}
         self._absent: dict[int, int] = {}  # follow id -> rounds in a row in which Semaphore did not know the task
         self._failures = 0
         self._watched = False  # the output of a task is still held against what was asked
+        self._suspects = Suspects()
+        self._going: dict[int, str] = {}  # follow id -> status, of what this round has read and is not over
+        self._silent = 0  # tasks of this round for which Semaphore gave no answer at all
 
     def look_now(self) -> None:
         """There is a new task to follow."""
@@ -61,6 +67,7 @@ class Follower(Service):
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         self._reported.clear()
+        self._suspects.recall(stills.suspected(self._journal.read()))
         while not stop.is_set():
             beat()
             busy = self.look(stop, beat)
@@ -73,6 +80,7 @@ class Follower(Service):
             self._reported.pop(self._again.get(), None)
         follows = launches.followed(self._journal.read())
         answers: list[bool] = []
+        self._going, self._silent = {}, 0
         for follow in follows:
             if stop.is_set():
                 break
@@ -80,6 +88,11 @@ class Follower(Service):
             answers.append(self._check(follow))
         self._watched = any(not follow.judged for follow in follows)
         self._failures = self._failures + 1 if answers and not any(answers) else 0
+        if any(answers):
+            for still in self._suspects.answered(follows, self._going, self._now()):
+                self._seen(still)
+        elif answers and self._silent == len(answers):
+            self._suspects.silent(follows, self._now())
         self._reported = {each.id: self._reported[each.id] for each in follows if each.id in self._reported}
         return bool(follows)
 
@@ -100,7 +113,10 @@ class Follower(Service):
             status, over = GONE, True
         except SemaphoreError as error:
             log.warning("task %d of project %d cannot be read: %s", follow.task_id, follow.project_id, error.kind)
+            self._silent += isinstance(error, (Unreachable, TimedOut))
             return False
+        if not over:
+            self._going[follow.id] = status
         if not (over or follow.judged or status in NOT_YET_RUN):
             self._seen(OutputDue(follow.id, follow.task_id))
         state = f"{status}/{over}/{follow.stopper}"

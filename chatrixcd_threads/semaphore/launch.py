@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import msgspec
 
 from chatrixcd_threads.errors import UserError
-from chatrixcd_threads.journal import audit, launches
+from chatrixcd_threads.journal import audit, launches, stills
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.db import Journal, Tx
 from chatrixcd_threads.journal.launches import Launch
+from chatrixcd_threads.journal.stills import Hang
 from chatrixcd_threads.semaphore.client import Semaphore
-from chatrixcd_threads.semaphore.errors import SemaphoreError
+from chatrixcd_threads.semaphore.errors import SemaphoreError, TimedOut
 from chatrixcd_threads.semaphore.gates import differences
 from chatrixcd_threads.semaphore.models import Task
 from chatrixcd_threads.semaphore.stopping import doubt_of, stop_when_started
@@ -37,10 +38,14 @@ NOT_STARTED = frozenset({400, 401, 403, 404})  # answers after which there is no
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The task of a launch. `found` is true when it was found by its token after an unclear answer."""
+    """The task of a launch. `found` is true when it was found by its token after an unclear answer.
+
+    `stuck` is true when its start was never answered and it waits: so does a server whose queue has died (API.md 5.4).
+    """
 
     task_id: int
     found: bool
+    stuck: bool = False
 
 
 class Mismatch(UserError):
@@ -147,7 +152,8 @@ class Launcher:
                 continue
             looked += 1
             if found is not None:
-                return self._note(launch, found, found=True)
+                stuck = isinstance(refused, TimedOut) and found.status == "waiting"
+                return self._note(launch, found, found=True, stuck=stuck)
         if refused is not None and ended:
             self._move(launch, "failed", Deed.FAILED, refused.sentence)
             raise refused
@@ -163,12 +169,14 @@ class Launcher:
             launch.doubts + 1,
         )
 
-    def _note(self, launch: Launch, task: Task, *, found: bool) -> Started:
+    def _note(self, launch: Launch, task: Task, *, found: bool, stuck: bool = False) -> Started:
         other = differences(launch.body, task)
         over = f" {OVER}" if task.finished else ""
         with self._journal.write() as tx:
             launches.move(tx, launch.id, "mismatch" if other else "started", self._now(), task.id)
             launches.follow(tx, launch, task.id, f"⛔ {'; '.join(other)}.{over}" if other else "")
+            if stuck and stills.hang(tx, launch.project_id) is None:
+                stills.keep_hang(tx, Hang(launch.project_id, self._now(), stills.UNSEEN, unanswered=True))
             found_it = ", found by its token after the answer was lost" if found else ""
             self._tell(tx, launch, Deed.STARTED, f"#{task.id}, token {launch.token}{found_it}")
             if other:
@@ -176,7 +184,7 @@ class Launcher:
         self._started()
         if other:
             raise self._stopped(launch, task)
-        return Started(task.id, found)
+        return Started(task.id, found, stuck)
 
     def _stopped(self, launch: Launch, task: Task) -> Mismatch:
         """Stops a task that is not the one asked for. Once: a finished one is left as it ended."""

@@ -16,7 +16,7 @@ from chatrixcd_threads.console.board import Hearing, Link
 from chatrixcd_threads.console.office import CHECK_SECONDS, PROBE_SECONDS, SLOW_SECONDS, Office, Parts
 from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.events import InboxItem, Incoming, Kind, RoomInfo
-from chatrixcd_threads.journal import audit, inbox, launches, questions
+from chatrixcd_threads.journal import audit, inbox, launches, questions, stills
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.semaphore.client import Semaphore
@@ -111,6 +111,28 @@ def test_what_is_known_of_the_outside(house: House) -> None:
     assert board.semaphore.note == "answers in 12 ms"
     house.now += 400
     assert house.office.board().reach.timeouts == 0
+
+
+def test_a_queue_that_hangs_is_on_the_board_while_a_task_waits_in_it(house: House) -> None:
+    assert house.office.board().reach.hangs == ""
+    with house.journal.write() as tx:
+        launches.follow_stop(
+            tx,
+            project_id=1,
+            task_id=42,
+            template_name="Deploy",
+            room_id="!r",
+            thread=None,
+            person="@ann:x",
+            slot="answer:$e",
+        )
+        stills.keep_hang(tx, stills.Hang(1, NOW - 90, slots=(("hang:1", "!r"),)))
+    house.office.journaled()
+    assert "Its queue seems to hang: nothing of project 1" in house.office.board().reach.hangs
+    with house.journal.write() as tx:
+        launches.told(tx, 1, "stopped")
+    house.office.journaled()
+    assert house.office.board().reach.hangs == ""
 
 
 def test_a_wrong_token_shows_and_the_version_is_asked_once(house: House) -> None:

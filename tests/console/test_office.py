@@ -87,7 +87,7 @@ def bot(tmp_path: Path) -> Iterator[Bot]:
     made = Bot(tmp_path)
     yield made
     made.lanes.close()
-    made.lanes.wait_idle(time.monotonic() + 5)
+    assert made.lanes.wait_idle(time.monotonic() + 10) == []
     made.journal.close()
 
 

@@ -247,6 +247,7 @@ def test_what_is_not_known_is_left_out() -> None:
         ("Journal", Grade.BAD, "FULL", {"disk_free": 5_000_000}),
         ("Journal", Grade.WARN, "DISK", {"disk_free": 500_000_000}),
         ("Semaphore", Grade.WARN, "SLOW", {"reach": Reach("2.16", 1.0, 2)}),
+        ("Semaphore", Grade.BAD, "HANGS", {"reach": Reach("2.16", NOW, 0, "Its queue seems to hang.")}),
         ("Matrix", Grade.WARN, "LATE", {"hearing": Hearing(NOW - 600)}),
         ("Matrix", Grade.WARN, "SLOWED", {"hearing": Hearing(NOW, NOW, 1, NOW + 5)}),
         (

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import re
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -24,6 +27,18 @@ if TYPE_CHECKING:
 
 _numbers = itertools.count(1)
 
+# An application service, which alone may say when something was said. It speaks for people whose names begin so.
+BRIDGED = "early"
+BRIDGE = {
+    "id": "bridge",
+    "url": None,
+    "as_token": "a-token-of-the-bridge",
+    "hs_token": "a-token-of-the-homeserver",
+    "sender_localpart": "bridge",
+    "rate_limited": False,
+    "namespaces": {"users": [{"exclusive": False, "regex": f"@{BRIDGED}-.*"}]},
+}
+
 
 class AccountFactory(Protocol):
     def __call__(self, name: str, *, admin: bool = False) -> Account: ...
@@ -32,7 +47,9 @@ class AccountFactory(Protocol):
 @pytest.fixture(scope="session")
 def homeserver(leaks: Leaks, memory: Path) -> Iterator[Homeserver]:
     """One per xdist worker, without rate limits. A test that stops it starts it again."""
-    with Homeserver(memory / "e2e-synapse") as server:
+    bridge = memory / "bridge.yaml"
+    bridge.write_text(json.dumps(BRIDGE), "utf-8")
+    with Homeserver(memory / "e2e-synapse", extra={"app_service_config_files": [str(bridge)]}) as server:
         leaks.allow_pids(lambda: [server.pid])
         yield server
 
@@ -184,6 +201,25 @@ class Room:
 
     def say(self, body: str, **how: Any) -> str:
         return self.person.send(self.room_id, body, **how)
+
+    def said_before(self, bodies: Sequence[str], seconds: float) -> list[str]:
+        """Said by a person whose name begins with BRIDGED, so long ago by the homeserver's clock, in this order. The ids."""
+        at = int((time.time() - seconds) * 1000)
+        place = f"{self.stage.config['matrix']['homeserver']}/_matrix/client/v3/rooms/{quote(self.room_id)}/send/m.room.message"
+        found: list[str] = []
+        with requests.Session() as session:
+            session.trust_env = False
+            session.headers["Authorization"] = f"Bearer {BRIDGE['as_token']}"
+            for number, body in enumerate(bodies):
+                answer = session.put(
+                    f"{place}/early{next(_numbers)}",
+                    params={"user_id": self.person.user_id, "ts": str(at + number)},
+                    json={"msgtype": "m.text", "body": body},
+                    timeout=30,
+                )
+                answer.raise_for_status()
+                found.append(str(answer.json()["event_id"]))
+        return found
 
     def react(self, to: Heard | str, key: str) -> str:
         return self.person.react(self.room_id, to if isinstance(to, str) else to.event_id, key)

@@ -26,7 +26,7 @@ from chatrixcd_threads.commands.registry import commands
 from chatrixcd_threads.commands.reports import Reporter
 from chatrixcd_threads.commands.witness import Witness
 from chatrixcd_threads.demo.semaphore import PROFILES, Mischief, Standin, lookalike_ansible
-from chatrixcd_threads.events import Incoming, Kind, OutputDue, RoomOutcome, TaskSeen
+from chatrixcd_threads.events import Incoming, Kind, OutputDue, RoomOutcome, TaskSeen, TaskStill
 from chatrixcd_threads.journal import inbox, launches, outbox
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.journal.launches import Follow
@@ -208,7 +208,7 @@ class Yard:
         self.desk = Desk(self.tools, poster, lambda: None)
         self.witness = Witness(self.tools, poster, lambda: None)
         self.reporter = Reporter(self.tools, poster, lambda: None, pause=lambda seconds: self._wait(3 * ROUND))
-        self.seen: list[TaskSeen | OutputDue] = []
+        self.seen: list[TaskSeen | OutputDue | TaskStill] = []
         self.follower = Follower(
             self.journal, lambda: self.semaphore, lambda: self.settings.semaphore.poll_seconds, self.seen.append
         )
@@ -319,7 +319,7 @@ class Yard:
             try:
                 if isinstance(item, OutputDue):
                     self.witness.look(item)
-                else:
+                elif isinstance(item, TaskSeen):
                     self.reporter.report(item)
             except SemaphoreError:
                 if isinstance(item, TaskSeen):

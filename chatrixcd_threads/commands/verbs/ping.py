@@ -5,6 +5,7 @@ from __future__ import annotations
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Reply, command
 from chatrixcd_threads.commands.phrases import phrase
+from chatrixcd_threads.commands.stills import hanging
 from chatrixcd_threads.text.markup import lines, text
 
 
@@ -13,4 +14,11 @@ def ping(call: Call) -> Reply:
     """Raises one of Semaphore's errors, which then says what is wrong."""
     seconds = call.tools.semaphore.ping()
     cheer = phrase(call.tools.messages, "ping_success", tone=call.tone, user_name=call.sender)
-    return Reply(lines(text("🏓 ") + cheer if cheer else "", f"Semaphore answered in {seconds * 1000:.0f} ms."))
+    hangs = hanging(call.tools.journal.read())
+    return Reply(
+        lines(
+            text("🏓 ") + cheer if cheer and not hangs else "",
+            f"Semaphore answered in {seconds * 1000:.0f} ms.",
+            f"⛔ {hangs}" if hangs else "",
+        )
+    )

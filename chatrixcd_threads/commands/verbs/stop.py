@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
 from chatrixcd_threads.commands.call import Call
@@ -18,8 +16,6 @@ from chatrixcd_threads.semaphore.errors import TimedOut
 from chatrixcd_threads.semaphore.models import NOT_YET_RUN, Task
 from chatrixcd_threads.semaphore.stopping import doubt_of, stop_when_started
 from chatrixcd_threads.text.markup import bold, lines, person, text
-
-HAS_JOB: Final = frozenset({"running", "stopping", "waiting_confirmation", "confirmed"})
 
 
 @command(
@@ -67,7 +63,7 @@ def stop(call: Call) -> Reply:
         )
     call.tools.follow_now()
     asked = text("🛑 It is being stopped already: ") if again else text("🛑 I asked Semaphore to stop ")
-    hint = f"If it hangs: {call.prefix} stop {task.id} --force" if again and task.status in HAS_JOB else ""
+    hint = f"If it hangs: {call.prefix} stop {task.id} --force" if again and task.start is not None else ""
     return Reply(
         lines(
             asked + named + f" ({name}), for " + person(call.sender) + (" by force." if force else "."),
@@ -84,11 +80,19 @@ def _over(task: Task) -> Reply:
 
 
 def refuse_to_kill_what_waits(task: Task) -> None:
-    """A forced stop of a waiting task shows it as stopped, and the server runs it later all the same (API.md 5.5)."""
+    """A forced stop of a task in the queue shows it as stopped, and the server runs it later all the same (API.md 5.5).
+
+    One that is stopping and never ran is still in the queue, or its job runs to its end whatever is sent.
+    """
     if task.status in NOT_YET_RUN:
         raise UserError(
             f"I did not force task #{task.id}: it is {task.status}, and Semaphore would show it as stopped and run it later "
             "all the same. A plain stop takes it out of the queue; I send that when you leave out --force."
+        )
+    if task.status == "stopping" and task.start is None:
+        raise UserError(
+            f"I did not force task #{task.id}: it was asked to stop before it ran, and Semaphore would only show it as "
+            "stopped and might run it all the same. It leaves the queue by itself, when its turn comes."
         )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from chatrixcd_threads.demo.bench import console, flood, latency, rest
+from chatrixcd_threads.demo.bench import console, flood, latency, launches, rest
 from chatrixcd_threads.demo.bench.figures import Figure, all_hold, as_json, table
 from chatrixcd_threads.demo.bench.ground import Ground, Say, Visit
 from chatrixcd_threads.demo.homeserver import HomeserverError
@@ -27,6 +27,7 @@ MEASURES: Mapping[str, Measure] = {
     "idle": rest.idle,
     "stuck": latency.stuck,
     "post": rest.post,
+    "launches": launches.launched,
     "console": console.console,
 }
 

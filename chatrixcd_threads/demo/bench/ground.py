@@ -137,6 +137,12 @@ class Visit:
         for log in self._logs:
             self.say(f"end of {log.parent.name}/{log.name}:\n{tail(log)}")
 
+    def folder(self, kind: str) -> Path:
+        """A new one, gone when the whole run is over."""
+        made = self._ground.folder / self._ground.name(kind)
+        made.mkdir()
+        return made
+
     def person(self) -> Person:
         """Somebody new, signed in."""
         name = self._ground.name("person")

@@ -17,6 +17,7 @@ from chatrixcd_threads.commands.desk import Desk
 from chatrixcd_threads.commands.post import Poster
 from chatrixcd_threads.commands.registry import commands
 from chatrixcd_threads.commands.reports import Reporter
+from chatrixcd_threads.commands.stills import Stills
 from chatrixcd_threads.commands.witness import Witness
 from chatrixcd_threads.events import Devices, Incoming, Kind, OutputDue, RoomInfo, RoomOutcome, TaskSeen, VerifyWish
 from chatrixcd_threads.journal import inbox, launches, outbox
@@ -108,6 +109,10 @@ class FakeSemaphore:
         self._may_fail("task")
         return self._one([each for each in self.task_list.values() if each.project_id == project_id], task_id)
 
+    def tasks(self, project_id: int, limit: int = 20) -> list[Task]:
+        self._may_fail("tasks")
+        return [each for each in reversed(self.task_list.values()) if each.project_id == project_id][:limit]
+
     def template_tasks(self, project_id: int, template_id: int, limit: int = 20) -> list[Task]:
         self._may_fail("template_tasks")
         found = [
@@ -182,6 +187,7 @@ class Bench:
         self.desk = Desk(self.tools, poster, self._wake)
         self.witness = Witness(self.tools, poster, self._wake)
         self.reporter = Reporter(self.tools, poster, self._wake, pause=lambda seconds: None)
+        self.stills = Stills(self.tools, poster, self._wake)
         self._events = 0
 
     def _wake(self) -> None:
@@ -295,7 +301,8 @@ class Bench:
 
     def started(self, text: str = "run 1 5", **more: Any) -> int:
         """A task that was run and confirmed: its number."""
-        self.react(self.asked(text, **more))
+        asked = self.asked(text, **more)
+        self.react(asked, room_id=asked.room_id, sender=asked.sender)
         self.deliver()
         return max(self.semaphore.task_list)
 

@@ -17,7 +17,7 @@ from chatrixcd_threads.commands.dispatch import Dispatch
 from chatrixcd_threads.commands.notices import Notices
 from chatrixcd_threads.commands.reports import Reporter
 from chatrixcd_threads.commands.witness import Witness
-from chatrixcd_threads.events import InboxItem, Incoming, Kind, TaskSeen
+from chatrixcd_threads.events import InboxItem, Incoming, Kind, TaskSeen, TaskStill
 from chatrixcd_threads.journal import inbox, questions
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.journal.questions import Question
@@ -87,6 +87,7 @@ class Office:
         self.desk, self.reporter = FakeDesk(self.journal), FakeReporter()
         self.queue: queue.Queue[InboxItem] = queue.Queue(size)
         self.again: list[int] = []
+        self.looked: list[int] = []
         self.now = 1_000.0
         self.lanes = Lanes(
             4,
@@ -104,9 +105,15 @@ class Office:
             cast(Witness, None),
             report_again=self.again.append,
             now=lambda: self.now,
+            look_closely=self._look_closely,
         )
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def _look_closely(self, item: TaskStill) -> None:
+        self.looked.append(item.task_id)
+        if self.reporter.breaks:
+            raise Unreachable("away")
 
     def accept(self, *names: str, room: str = "!a", sender: str = "@p", queued: bool = True) -> list[Incoming]:
         events = [Incoming(0, name, room, sender, Kind.COMMAND, "help") for name in names]
@@ -278,6 +285,17 @@ def test_reports_have_lanes_and_failed_ones_are_made_again(office: Callable[...,
     here.start()
     until(lambda: here.again == [7])
     assert here.reporter.seen == [42]
+
+
+def test_a_close_look_that_fails_is_left_to_the_next_one(office: Callable[..., Office]) -> None:
+    here = office()
+    here.reporter.breaks = True
+    here.start()
+    here.queue.put(TaskStill(7, 1, 42, waits=900.0))
+    until(lambda: here.looked == [42] and here.lanes.counts().lanes == 0)
+    here.queue.put(TaskStill(7, 1, 42, waits=900.0))
+    until(lambda: here.looked == [42, 42])
+    assert (here.again, here.desk.told) == ([], [])
 
 
 def test_limits_are_told_to_the_desk(office: Callable[..., Office]) -> None:

@@ -10,13 +10,15 @@ from typing import Any, cast
 
 import pytest
 
-from chatrixcd_threads.events import OutputDue, TaskSeen
-from chatrixcd_threads.journal import launches
+from chatrixcd_threads.events import OutputDue, TaskSeen, TaskStill
+from chatrixcd_threads.journal import launches, stills
 from chatrixcd_threads.journal.db import Journal
+from chatrixcd_threads.journal.stills import Still
 from chatrixcd_threads.semaphore.client import Semaphore
-from chatrixcd_threads.semaphore.errors import Missing, Unreachable
+from chatrixcd_threads.semaphore.errors import BadToken, Missing, Unreachable
 from chatrixcd_threads.semaphore.follower import BELIEVED_AFTER, GONE, WATCHED_PAUSE, Follower
 from chatrixcd_threads.semaphore.models import Task
+from chatrixcd_threads.semaphore.suspects import LOOK_SECONDS, WAITS_SECONDS
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 LIMIT = 5.0
@@ -31,9 +33,15 @@ class Watched:
         self.journal = journal
         self.tasks: dict[int, Task | Exception] = {}
         self.asked: list[int] = []
-        self.told: list[TaskSeen | OutputDue] = []
+        self.told: list[TaskSeen | OutputDue | TaskStill] = []
         self.beats = 0
-        self.follower = Follower(journal, lambda: cast(Semaphore, self), lambda: 2.0, self.told.append)
+        self.now = 1_000.0
+        self.follower = self.new_follower()
+
+    def new_follower(self) -> Follower:
+        """As after a restart of the bot."""
+        semaphore = cast(Semaphore, self)
+        return Follower(self.journal, lambda: semaphore, lambda: 2.0, self.told.append, lambda: self.now)
 
     def task(self, project_id: int, task_id: int) -> Task:
         self.asked.append(task_id)
@@ -75,6 +83,13 @@ class Watched:
         before = len(self.seen)
         self.follower.look(threading.Event(), self._beat)
         return [(each.task_id, each.status, each.over) for each in self.seen[before:]]
+
+    def close_looks(self, seconds: float = 0.0) -> list[TaskStill]:
+        """Which tasks are to be looked at closely after a round, so many seconds later."""
+        self.now += seconds
+        before = len(self.told)
+        self.follower.look(threading.Event(), self._beat)
+        return [each for each in self.told[before:] if isinstance(each, TaskStill)]
 
     def _beat(self) -> None:
         self.beats += 1
@@ -147,7 +162,7 @@ def test_a_report_that_fails_while_others_are_looked_at_is_not_forgotten(watched
     watched.follow(42, status="success")
     watched.follow(43)
 
-    def report(event: TaskSeen | OutputDue) -> None:
+    def report(event: TaskSeen | OutputDue | TaskStill) -> None:
         watched.told.append(event)
         if len(watched.seen) == 1 and isinstance(event, TaskSeen):
             watched.follower.again(event.follow_id)
@@ -163,7 +178,7 @@ def test_after_a_restart_the_end_is_reported_and_a_known_state_is_not(watched: W
     watched.round()
     with watched.journal.write() as tx:
         launches.saw(tx, 1, "running")
-    watched.follower = Follower(watched.journal, lambda: cast(Semaphore, watched), lambda: 2.0, watched.told.append)
+    watched.follower = watched.new_follower()
     assert watched.round() == [(43, "success", True)]
 
 
@@ -253,7 +268,7 @@ def test_it_beats_for_every_task_and_stops_between_two(watched: Watched) -> None
 
 def test_it_lives_until_it_is_stopped_and_wakes_for_new_tasks(watched: Watched) -> None:
     stop, looked, reported = threading.Event(), threading.Event(), threading.Event()
-    report: Callable[[TaskSeen | OutputDue], None] = lambda seen: reported.set()  # noqa: E731
+    report: Callable[[TaskSeen | OutputDue | TaskStill], None] = lambda seen: reported.set()  # noqa: E731
     follower = Follower(watched.journal, lambda: cast(Semaphore, watched), lambda: 2.0, report)
     thread = threading.Thread(target=follower.run, args=(stop, looked.set))
     thread.start()
@@ -316,3 +331,66 @@ def test_the_output_of_a_task_that_is_only_being_stopped_is_not_read(watched: Wa
         )
     watched.follower.look(threading.Event(), lambda: None)
     assert [each for each in watched.told if isinstance(each, OutputDue)] == []
+
+
+def test_what_was_going_on_when_semaphore_did_not_answer_is_looked_at_again_and_again(watched: Watched) -> None:
+    watched.follow(42)
+    watched.follow(43, status="waiting", start=None)
+    assert watched.close_looks() == []
+    watched.tasks = {42: AWAY, 43: AWAY}
+    assert watched.close_looks(5) == []
+    assert watched.close_looks(20) == []
+    watched.show(42)
+    watched.show(43, "waiting", start=None)
+    looks = watched.close_looks(10)
+    assert [(each.task_id, each.away, each.back) for each in looks] == [(42, 1_005.0, 1_035.0), (43, 1_005.0, 1_035.0)]
+    assert watched.close_looks(LOOK_SECONDS - 1) == []
+    assert [each.task_id for each in watched.close_looks(1)] == [42, 43]
+    watched.show(42, "success", end=BEGIN)
+    assert [each.task_id for each in watched.close_looks(LOOK_SECONDS)] == [43]
+
+
+def test_a_task_that_came_after_the_silence_is_none_of_its_victims(watched: Watched) -> None:
+    watched.follow(42)
+    watched.tasks[42] = AWAY
+    watched.close_looks()
+    watched.show(42)
+    watched.follow(43)
+    assert [each.task_id for each in watched.close_looks(5)] == [42]
+
+
+@pytest.mark.parametrize("error", [NO_TASK, BadToken("no such token (401)", sent=True, status=401)], ids=repr)
+def test_an_answer_that_says_no_is_no_silence(watched: Watched, error: Exception) -> None:
+    watched.follow(42)
+    watched.tasks[42] = error
+    watched.close_looks()
+    watched.show(42)
+    assert watched.close_looks(5) == []
+
+
+def test_one_that_answers_is_enough(watched: Watched) -> None:
+    watched.follow(42)
+    watched.follow(43)
+    watched.tasks[42] = AWAY
+    watched.close_looks()
+    watched.show(42)
+    assert watched.close_looks(5) == []
+
+
+def test_a_task_that_waits_for_long_is_looked_at(watched: Watched) -> None:
+    watched.follow(42, status="waiting", start=None)
+    assert watched.close_looks() == []
+    assert watched.close_looks(WAITS_SECONDS - 1) == []
+    assert [(each.task_id, each.waits, each.back) for each in watched.close_looks(1)] == [(42, 1_000.0, 0.0)]
+    watched.show(42, "running")
+    assert watched.close_looks(LOOK_SECONDS) == []
+
+
+def test_a_suspicion_outlives_the_bot(watched: Watched) -> None:
+    watched.follow(42)
+    with watched.journal.write() as tx:
+        stills.keep(tx, Still(1, 900.0, 950.0, "running", 3, 950.0, told=True))
+    stop = threading.Event()
+    stop.set()
+    watched.follower.run(stop, lambda: None)
+    assert [(each.task_id, each.away, each.back) for each in watched.close_looks()] == [(42, 900.0, 950.0)]
