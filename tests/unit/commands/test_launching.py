@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,20 @@ def test_options_reach_semaphore_in_both_forms(bench: Bench) -> None:
         "arguments": '["--forks", "3"]',
         "environment": '{"who": "ada"}',
     }
+
+
+def test_the_token_stands_in_what_semaphore_keeps_of_a_message(bench: Bench) -> None:
+    """The column holds 250 characters; PostgreSQL answers more with an error 500, which leaves a doubt."""
+    assert "--message may have" in bench.say(f"run 1 5 --message '{'x' * 250}'")
+    room = re.findall(r"--message may have (\d+) characters", bench.say(f"run 1 5 --message '{'x' * 250}'"))
+    bench.started(f"run 1 5 --message '{'x' * int(room[0])}'")
+    person = f"@{'p' * 240}:x"
+    bench.bot(admin_users=("*",))
+    command = bench.asked(sender=person)
+    bench.react(command, sender=person)
+    messages = [str(each["message"]) for each in bench.semaphore.posts]
+    assert len(messages) == 2
+    assert all(len(each) <= 250 and re.search(r"\[[0-9a-f]{10}\]$", each) for each in messages)
 
 
 def test_the_question_names_what_will_be_used(bench: Bench) -> None:
