@@ -11,6 +11,7 @@ import pytest
 
 from chatrixcd_threads.events import Kind, TaskSeen
 from chatrixcd_threads.journal import launches, questions
+from chatrixcd_threads.semaphore.errors import Unreachable
 from chatrixcd_threads.semaphore.models import SurveyValue, SurveyVar, Template
 
 if TYPE_CHECKING:
@@ -340,6 +341,27 @@ def test_a_plan_is_never_confirmed_after_a_stop_or_in_another_state(bench: Bench
     assert "does not wait for a confirmation" in bench.say(f"confirm {task}")
     assert "does not wait for a confirmation" in bench.say(f"reject {task}")
     assert bench.semaphore.decided == []
+
+
+def test_two_answers_to_one_plan_do_not_overwrite_each_other(bench: Bench) -> None:
+    """Semaphore obeys the later one for some seconds, and shows the first only after a while (NEWER.md 1.22)."""
+    task = waiting(bench)
+    bench.say(f"reject {task}")
+    said = bench.say(f"confirm {task}")
+    assert "I sent nothing: @ann:x has answered the plan" in said
+    assert bench.semaphore.decided == [("reject", task)]
+    bench.now += 30  # it still waits: the answer was lost
+    bench.say(f"confirm {task}")
+    assert bench.semaphore.decided == [("reject", task), ("confirm", task)]
+
+
+def test_an_answer_to_a_plan_that_was_not_sent_stands_in_nobodys_way(bench: Bench) -> None:
+    task = waiting(bench)
+    bench.semaphore.fails["confirm"] = Unreachable("no connection")
+    bench.say(f"confirm {task}")
+    del bench.semaphore.fails["confirm"]
+    bench.say(f"confirm {task}")
+    assert bench.semaphore.decided == [("confirm", task), ("confirm", task)]
 
 
 def test_a_plan_answered_elsewhere_leaves_no_question(bench: Bench) -> None:
