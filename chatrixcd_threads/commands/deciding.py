@@ -14,15 +14,18 @@ from chatrixcd_threads.commands.witness import expectation
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.journal import launches
 from chatrixcd_threads.journal.audit import Deed
+from chatrixcd_threads.journal.db import get_meta, set_meta
+from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.gates import PARAMS_SINCE, older
 from chatrixcd_threads.text.markup import bold, lines, person, text
 
 WAITS = "waiting_confirmation"
+TURN_SECONDS = 15.0  # Semaphore shows an answer after 3 s at most
 
 
 def decide(call: Call, found: Found, *, apply: bool) -> Reply:
     """Sends the one answer. Raises UserError when the task does not wait for one."""
-    task, semaphore = found.task, call.tools.semaphore
+    task = found.task
     named = text("Task ") + bold(f"#{task.id}")
     if task.status != WAITS:
         raise UserError(
@@ -37,20 +40,48 @@ def decide(call: Call, found: Found, *, apply: bool) -> Reply:
         raise UserError(
             f"I sent nothing: {stopper} has asked to stop task #{task.id}, and a confirmation would apply its plan."
         )
-    if apply:
-        semaphore.confirm(found.project_id, task.id)
-        said, then = " is confirmed by ", "It applies its plan now; I tell you here how it ends."
-    elif older(semaphore.server_version(), PARAMS_SINCE):
-        semaphore.stop(found.project_id, task.id, force=True)
-        said, then = (
-            " is rejected by ",
-            "This server knows no rejection, so I stopped it by force; nothing was applied.",
-        )
-    else:
-        semaphore.reject(found.project_id, task.id)
-        said, then = " is rejected by ", "Nothing of its plan is applied."
+    _take_turn(call, found)
+    try:
+        said, then = _send(call, found, apply=apply)
+    except SemaphoreError as error:
+        if not error.sent:
+            with call.tools.journal.write() as tx:
+                set_meta(tx, _turn_of(found), "")
+        raise
     call.tools.follow_now()
     note = Note(
         Deed.CONFIRMED if apply else Deed.DECLINED, f"the plan of task #{task.id}", f"project {found.project_id}"
     )
     return Reply(lines(text("👍 " if apply else "👎 ") + named + said + person(call.sender) + ".", then), notes=(note,))
+
+
+def _send(call: Call, found: Found, *, apply: bool) -> tuple[str, str]:
+    semaphore, number = call.tools.semaphore, found.task.id
+    if apply:
+        semaphore.confirm(found.project_id, number)
+        return " is confirmed by ", "It applies its plan now; I tell you here how it ends."
+    if older(semaphore.server_version(), PARAMS_SINCE):
+        semaphore.stop(found.project_id, number, force=True)
+        return (
+            " is rejected by ",
+            "This server knows no rejection, so I stopped it by force; nothing was applied.",
+        )
+    semaphore.reject(found.project_id, number)
+    return " is rejected by ", "Nothing of its plan is applied."
+
+
+def _take_turn(call: Call, found: Found) -> None:
+    """One answer at a time: another one, sent before the first is seen, would overwrite it (NEWER.md 1.22)."""
+    now, key = call.tools.now(), _turn_of(found)
+    with call.tools.journal.write() as tx:
+        at, _, person = (get_meta(tx, key) or "").partition(" ")
+        if at and 0 <= now - float(at) < TURN_SECONDS:
+            raise UserError(
+                f"I sent nothing: {person} has answered the plan of task #{found.task.id} a moment ago. "
+                "See what becomes of it first."
+            )
+        set_meta(tx, key, f"{now} {call.sender}")
+
+
+def _turn_of(found: Found) -> str:
+    return f"decided {found.project_id} {found.task.id}"

@@ -64,6 +64,7 @@ NUDGE_SENTENCE = (
 STALE_SENTENCE = (
     "⚠ You said yes, and then I was gone until the time for it was over. Nothing was started. Please ask again."
 )
+OPERATOR_SENTENCE = "I did nothing: no question, or more than one, waits for you here. Take back what you do not mean:"
 SEVERAL_SENTENCE = (
     "I did not take that as an answer, because several questions of mine wait for you in this thread. "
     "React to the one you mean with 👍 or 👎, or reply to it with yes or no."
@@ -349,12 +350,15 @@ class Desk:
         open_ones = questions.open_for(read, event.room_id, event.sender)
         if len(open_ones) != 1 or open_ones[0].chatter or outbox.said_since(read, event.room_id, open_ones[0].slot):
             return None
-        seen = event.room_id == OPERATOR_ROOM or outbox.in_sight(read, open_ones[0].slot)
-        return open_ones[0] if seen else None
+        return open_ones[0] if outbox.in_sight(read, open_ones[0].slot) else None
 
     def _nudge(self, event: Incoming, tools: Tools) -> list[Effect]:
         if event.kind is not Kind.ANSWER:
             return []
+        if event.room_id == OPERATOR_ROOM:
+            return [
+                self._says(event, text(f"{OPERATOR_SENTENCE} {tools.settings.bot.command_prefix} withdraw lists them."))
+            ]
         read = tools.journal.read()
         if event.target is not None or event.thread is not None:
             several = questions.meant(read, event.room_id, event.sender, event.target, event.thread)

@@ -32,6 +32,8 @@ from chatrixcd_threads.semaphore.models import Project, Template
 from chatrixcd_threads.semaphore.wanted import Wanted
 from chatrixcd_threads.text.markup import Text, bold, bullets, code, lines, person, text
 
+LONGEST_MESSAGE = 250  # characters: the column of Semaphore's database since 2.8, a limit on all but SQLite
+
 # What decides what a task of a template does. A change of any of it after the question voids the question.
 DECIDES = (
     "name", "app", "playbook", "type", "arguments", "git_branch", "inventory_id", "environment_id",
@@ -65,6 +67,7 @@ def ask(
 ) -> Answer:
     """The question about exactly this launch, or the launch itself where none is asked. `why` is one more line in it."""
     refuse_when_unsafe(call, template.name)
+    refuse_long_message(call, template.name, wanted, verb)
     base: dict[str, object] = {
         "summary": template.name,
         "name": typed_name(template),
@@ -102,6 +105,24 @@ def refuse_when_unsafe(call: Call, name: str) -> None:
     if problem := call.tools.unsafe():
         raise UserError(
             f"I did not start {name}: {problem}. I start nothing until that is mended; reading still works."
+        )
+
+
+def message_of(call: Call, wanted: Wanted, verb: str, token: str) -> str:
+    """What stands in Semaphore's list: who asked, and last the token, which must not be cut off."""
+    said = f"{wanted.message} · " if wanted.message else ""
+    who, mark = f"{said}{call.prefix} {verb}, asked by {call.sender}", f" [{token}]"
+    room = LONGEST_MESSAGE - len(mark)
+    return (who if len(who) <= room else f"{who[: room - 1]}…") + mark
+
+
+def refuse_long_message(call: Call, name: str, wanted: Wanted, verb: str) -> None:
+    """A --message for which Semaphore has no room beside who asked."""
+    left = LONGEST_MESSAGE - len(f" · {call.prefix} {verb}, asked by {call.sender} [{token_of(call)}r]")
+    if wanted.message and len(wanted.message) > left:
+        raise UserError(
+            f"I did not start {name}: --message may have {max(0, left)} characters, for Semaphore keeps {LONGEST_MESSAGE} "
+            f"with who asked, and this one has {len(wanted.message)}."
         )
 
 
@@ -231,8 +252,7 @@ def _record(call: Call, payload: Mapping[str, object], token: str) -> None:
             f"I did not start {template.name}: Semaphore would be asked for something else now than when I asked you. "
             "Its version has changed. Please ask again."
         )
-    said = f"{wanted.message} · " if wanted.message else ""
-    message = f"{said}{call.prefix} {payload['verb']}, asked by {call.sender} [{token}]"
+    message = message_of(call, wanted, str(payload["verb"]), token)
     expected = plan.expected
     with call.tools.journal.write() as tx:
         launches.confirm(

@@ -183,7 +183,8 @@ class Office:
             kind, words = (Kind.ANSWER, str(verdict)) if answers else (Kind.COMMAND, line if said is None else said)
             if said is None and asked and asked[0].wants != "yes":  # with the prefix it is a command all the same
                 kind, words, answers = Kind.SAID, line.strip(), True
-            target = asked[0].command_event if kind is Kind.SAID else None
+            answers = answers and (kind is Kind.SAID or len(asked) == 1)  # nobody can tell which of several is meant
+            target = asked[0].command_event if answers else None
             event = Incoming(0, ticket, OPERATOR_ROOM, OPERATOR, kind, words, target, at=self._now())
             fresh = inbox.accept(tx, [event])
             outbox.keep_newest(tx, OPERATOR_ROOM, KEPT_ANSWERS)

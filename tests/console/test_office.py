@@ -17,9 +17,10 @@ from chatrixcd_threads.console.board import Link
 from chatrixcd_threads.console.last import Last
 from chatrixcd_threads.console.office import Office, Parts
 from chatrixcd_threads.console.ring import Ring
-from chatrixcd_threads.events import RoomInfo
-from chatrixcd_threads.journal import questions
+from chatrixcd_threads.events import Kind, RoomInfo
+from chatrixcd_threads.journal import inbox, questions
 from chatrixcd_threads.journal.db import Journal
+from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.pulse import Pulse
 from chatrixcd_threads.threads.lanes import LaneCounts, Lanes
@@ -55,6 +56,21 @@ class Bot:
                 asker="@a:x",
                 action="run",
                 payload={"summary": slot},
+                command_event=slot,
+                now=1_000.0,
+                seconds=60,
+            )
+
+    def ask_operator(self, slot: str) -> None:
+        with self.journal.write() as tx:
+            questions.ask(
+                tx,
+                slot=f"answer:{slot}",
+                room_id=OPERATOR_ROOM,
+                thread=None,
+                asker=OPERATOR,
+                action="run",
+                payload={},
                 command_event=slot,
                 now=1_000.0,
                 seconds=60,
@@ -156,3 +172,19 @@ def test_a_summary_is_of_the_board_that_is_asked_for(bot: Bot) -> None:
     ]
     assert "problem" in summary(down)[1]
     assert "problem" not in summary(board)[1]
+
+
+def test_a_yes_that_was_typed_is_bound_to_the_only_question(bot: Bot) -> None:
+    """Whatever is said here meanwhile: how a task ended, or the question after it."""
+    bot.ask_operator("console:1")
+    assert bot.office.type_command("yes") == "console:1"
+    (event,) = inbox.unanswered(bot.journal.read())
+    assert (event.kind, event.text, event.target) == (Kind.ANSWER, "yes", "console:1")
+
+
+def test_of_several_questions_a_typed_yes_is_bound_to_none(bot: Bot) -> None:
+    bot.ask_operator("console:1")
+    bot.ask_operator("console:2")
+    ticket = bot.office.type_command("yes")
+    (event,) = inbox.unanswered(bot.journal.read())
+    assert (event.event_id, event.target) == (ticket, None)

@@ -14,6 +14,7 @@ import pytest
 from chatrixcd_threads.commands.desk import minutes
 from chatrixcd_threads.events import Kind, RoomOutcome
 from chatrixcd_threads.journal import inbox, launches, questions
+from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
 from chatrixcd_threads.semaphore.errors import Forbidden, TimedOut, Unreachable
 from chatrixcd_threads.semaphore.launch import Launcher
 from chatrixcd_threads.semaphore.models import Line, Project, SurveyVar, Template
@@ -420,6 +421,20 @@ def test_of_two_open_questions_a_bare_word_answers_none(bench: Bench) -> None:
     bench.react(second)
     bench.word("yes", target=f"$of answer:{first.event_id}")
     assert [body["template_id"] for body in bench.semaphore.posts] == [6, 5]
+
+
+def test_of_two_open_questions_at_the_console_a_word_answers_none_and_that_is_said_each_time(bench: Bench) -> None:
+    """There is nothing to react to there."""
+    here: dict[str, Any] = {"room_id": OPERATOR_ROOM, "sender": OPERATOR}
+    first = bench.event("run 1 5", **here)
+    bench.desk.handle(first)
+    bench.say("run 1 6", **here)
+    for _ in range(2):
+        assert "!cd withdraw lists them" in bench.answer(bench.word(**here))
+    assert bench.semaphore.posts == []
+    bench.say("withdraw 2", **here)
+    bench.word(**here, target=first.event_id)  # as the console binds it when only one is open
+    assert [body["template_id"] for body in bench.semaphore.posts] == [5]
 
 
 def test_of_two_open_questions_in_a_thread_a_word_answers_none_and_that_is_said(bench: Bench) -> None:

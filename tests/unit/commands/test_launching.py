@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from chatrixcd_threads.events import Kind, TaskSeen
 from chatrixcd_threads.journal import launches, questions
+from chatrixcd_threads.semaphore.errors import Unreachable
 from chatrixcd_threads.semaphore.models import SurveyValue, SurveyVar, Template
 
 if TYPE_CHECKING:
@@ -47,6 +49,20 @@ def test_options_reach_semaphore_in_both_forms(bench: Bench) -> None:
         "arguments": '["--forks", "3"]',
         "environment": '{"who": "ada"}',
     }
+
+
+def test_the_token_stands_in_what_semaphore_keeps_of_a_message(bench: Bench) -> None:
+    """The column holds 250 characters; PostgreSQL answers more with an error 500, which leaves a doubt."""
+    assert "--message may have" in bench.say(f"run 1 5 --message '{'x' * 250}'")
+    room = re.findall(r"--message may have (\d+) characters", bench.say(f"run 1 5 --message '{'x' * 250}'"))
+    bench.started(f"run 1 5 --message '{'x' * int(room[0])}'")
+    person = f"@{'p' * 240}:x"
+    bench.bot(admin_users=("*",))
+    command = bench.asked(sender=person)
+    bench.react(command, sender=person)
+    messages = [str(each["message"]) for each in bench.semaphore.posts]
+    assert len(messages) == 2
+    assert all(len(each) <= 250 and re.search(r"\[[0-9a-f]{10}\]$", each) for each in messages)
 
 
 def test_the_question_names_what_will_be_used(bench: Bench) -> None:
@@ -386,6 +402,27 @@ def test_a_plan_is_never_confirmed_after_a_stop_or_in_another_state(bench: Bench
     assert "does not wait for a confirmation" in bench.say(f"confirm {task}")
     assert "does not wait for a confirmation" in bench.say(f"reject {task}")
     assert bench.semaphore.decided == []
+
+
+def test_two_answers_to_one_plan_do_not_overwrite_each_other(bench: Bench) -> None:
+    """Semaphore obeys the later one for some seconds, and shows the first only after a while (NEWER.md 1.22)."""
+    task = waiting(bench)
+    bench.say(f"reject {task}")
+    said = bench.say(f"confirm {task}")
+    assert "I sent nothing: @ann:x has answered the plan" in said
+    assert bench.semaphore.decided == [("reject", task)]
+    bench.now += 30  # it still waits: the answer was lost
+    bench.say(f"confirm {task}")
+    assert bench.semaphore.decided == [("reject", task), ("confirm", task)]
+
+
+def test_an_answer_to_a_plan_that_was_not_sent_stands_in_nobodys_way(bench: Bench) -> None:
+    task = waiting(bench)
+    bench.semaphore.fails["confirm"] = Unreachable("no connection")
+    bench.say(f"confirm {task}")
+    del bench.semaphore.fails["confirm"]
+    bench.say(f"confirm {task}")
+    assert bench.semaphore.decided == [("confirm", task), ("confirm", task)]
 
 
 def test_a_plan_answered_elsewhere_leaves_no_question(bench: Bench) -> None:
