@@ -52,7 +52,7 @@ def _section(known: Command) -> str:
     args = "".join(
         f"\n* ``{arg.name}``: {arg.help}" + ("" if arg.required else " (may be left out)") for arg in known.args
     )
-    args += "".join(f"\n* ``{opt.usage.strip('[]')}``: {opt.help}" for opt in known.options)
+    args += "".join(f"\n* ``{opt.usage[1:-1]}``: {opt.help}" for opt in known.options)
     rights = " / ".join(sorted({RIGHTS[right] for right in (known.right, *known.rights.values())}))
     facts = [usage, args.strip(), f"Example: ``!cd {known.example}``", f"Who may: {rights}."]
     return f"\n{title}\n{'-' * len(title)}\n\n" + "\n\n".join(fact for fact in facts if fact) + "\n"

@@ -16,6 +16,7 @@ from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.events import OutputDue
 from chatrixcd_threads.journal import audit, launches
 from chatrixcd_threads.journal.audit import Deed
+from chatrixcd_threads.journal.db import Tx
 from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.semaphore.errors import SemaphoreError
@@ -62,8 +63,11 @@ class Witness:
         return Verdict(against="it waits to apply its plan, although only a plan was asked for")
 
     def _contradicted(self, follow: Follow, verdict: Verdict, tools: Tools) -> None:
-        """The stop goes first: a crash after it finds the task stopped and tells it then."""
-        stopping = self._stop(follow, tools)
+        """The stop goes first: a crash after it finds the task stopped and tells it then. The next look tries a failed one again."""
+        stopping, done = self._stop(follow, tools)
+        again = follow.evidence.startswith("⛔")
+        if again and not done:
+            return
         sentence = f"{verdict.against}."
         said = lines(
             text("⛔ Task ") + bold(f"#{follow.task_id}") + f" {follow.template_name} does not do what was asked: ",
@@ -74,44 +78,51 @@ class Witness:
         )  # fmt: skip
         with tools.journal.write() as tx:
             over = f" {OVER}" if stopping == OVER else ""
-            if not launches.judged(tx, follow.id, f"⛔ {sentence}{over}", settled=True):
+            if not launches.judged(tx, follow.id, f"⛔ {sentence}{over}", settled=done):
                 return
-            launch = launches.by_task(tx, follow.project_id, follow.task_id)
-            if launch is not None:
-                launches.move(tx, launch.id, "mismatch", tools.now())
-            audit.note(
-                tx,
-                Deed.MISMATCH,
-                who=follow.person,
-                room_id=follow.room_id,
-                subject=f"#{follow.task_id} {follow.template_name}",
-                detail=verdict.against,
-                now=tools.now(),
-            )
+            if not again:
+                self._note(tx, follow, verdict, tools)
             where = Where(f"against:{follow.id}", follow.room_id, follow.thread)
             self._poster.post(tx, where, said, priority=Priority.RESULT, mention=(follow.person,))
         log.error("task %d does not do what was asked: %s", follow.task_id, sentence)
         tools.alarm(
-            f"⛔ Task #{follow.task_id} ({follow.template_name}) was stopped",
+            f"⛔ Task #{follow.task_id} ({follow.template_name}) {'was stopped' if done else 'must be stopped'}",
             (sentence, stopping, f"Room: {follow.room_id}"),
         )
         self._wake()
 
-    def _stop(self, follow: Follow, tools: Tools) -> str:
-        """Looks first: a stop would rewrite the result of a finished task (API.md 5.5)."""
+    def _note(self, tx: Tx, follow: Follow, verdict: Verdict, tools: Tools) -> None:
+        launch = launches.by_task(tx, follow.project_id, follow.task_id)
+        if launch is not None:
+            launches.move(tx, launch.id, "mismatch", tools.now())
+        audit.note(
+            tx,
+            Deed.MISMATCH,
+            who=follow.person,
+            room_id=follow.room_id,
+            subject=f"#{follow.task_id} {follow.template_name}",
+            detail=verdict.against,
+            now=tools.now(),
+        )
+
+    def _stop(self, follow: Follow, tools: Tools) -> tuple[str, bool]:
+        """What became of the stop, and whether it was sent or not needed.
+
+        Looks first: a stop would rewrite the result of a finished task (API.md 5.5).
+        """
         try:
             task = tools.semaphore.task(follow.project_id, follow.task_id)
             if task.finished:
-                return OVER
+                return OVER, True
             if task.status == WAITS:  # a stop would hang there on older servers (NEWER.md 1.12)
                 tools.semaphore.reject(follow.project_id, follow.task_id)
-                return "I rejected the plan. Nothing of it is applied."
+                return "I rejected the plan. Nothing of it is applied.", True
             known = msgspec.structs.replace(task, project_id=follow.project_id)
             if stop_when_started(tools.semaphore, known).finished:
-                return OVER
+                return OVER, True
         except SemaphoreError as error:
-            return f"I could not stop it: {error.sentence} Stop it in Semaphore now."
-        return "I asked Semaphore to stop it at once. What it has started on its hosts may go on."
+            return f"I could not stop it: {error.sentence} I go on trying. Stop it in Semaphore if you can.", False
+        return "I asked Semaphore to stop it at once. What it has started on its hosts may go on.", True
 
 
 def weigh(follow: Follow, records: list[Line]) -> Verdict:

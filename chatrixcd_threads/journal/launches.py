@@ -120,9 +120,10 @@ def move(
 
 
 def resolve(tx: sqlite3.Connection, launch_id: int, state: str, now: float, task_id: int | None = None) -> bool:
-    """Somebody has found out what became of a launch in doubt. False when it is not in doubt any more."""
+    """Somebody has found out what became of a launch that is in doubt or was left while it was sent. False when that is known."""
     changed = tx.execute(
-        "UPDATE launches SET state = ?, changed_at = ?, task_id = coalesce(?, task_id) WHERE id = ? AND state = 'doubt'",
+        "UPDATE launches SET state = ?, changed_at = ?, task_id = coalesce(?, task_id) WHERE id = ?"
+        " AND state IN ('doubt', 'sending')",
         (state, now, task_id, launch_id),
     )
     return changed.rowcount == 1

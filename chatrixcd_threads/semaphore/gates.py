@@ -35,7 +35,6 @@ LONGEST: Final = 2_000  # characters of one value
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _WITH_VALUE: Final = frozenset("cefiltuMT")  # short options of ansible-playbook
 _FILE_OF_VARIABLES: Final = re.compile(r"-[A-Za-z]*e@")
-_DEBUG_ONLY: Final = frozenset({"debug", "debug_level"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def help_(call: Call) -> Reply:
 def explained(known: Command, prefix: str) -> Text:
     """Usage, arguments, example and right of one command."""
     args = [code(arg.name) + f": {arg.help}" for arg in known.args]
-    args += [code(opt.usage.strip("[]")) + f": {opt.help}" for opt in known.options]
+    args += [code(opt.usage[1:-1]) + f": {opt.help}" for opt in known.options]
     args += [code("NAME=VALUE") + ": a variable of the job"] if known.pairs else []
     args += [code("-- ARGUMENTS") + ": handed to the program as they are"] if known.raw else []
     needs = sorted({RIGHTS[right] for right in (known.right, *known.rights.values())})

@@ -15,6 +15,7 @@ from chatrixcd_threads.journal import audit, launches, questions
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.launches import Launch
 from chatrixcd_threads.policy.access import Right
+from chatrixcd_threads.semaphore.launch import STALE
 from chatrixcd_threads.semaphore.models import Task
 from chatrixcd_threads.text.markup import Text, bold, code, lines, person, text
 
@@ -67,10 +68,13 @@ def take(call: Call, payload: Mapping[str, object]) -> Reply:
 
 
 def _doubtful(call: Call, token: str) -> Launch:
+    """A launch whose handling was given up is left where it was: after a while nobody sends it any more."""
     launch = launches.by_token(call.tools.journal.read(), token)
     if launch is None:
         raise NotFound(f"I did nothing: I know no launch with the token “{token}”.")
-    if launch.state != "doubt":
+    if launch.state == "sending" and call.tools.now() - launch.changed_at <= STALE:
+        raise UserError(f"I did nothing: I am just sending the launch {token}. Its answer will say what became of it.")
+    if launch.state not in ("doubt", "sending"):
         task = f" (task #{launch.task_id})" if launch.task_id is not None else ""
         raise UserError(f"I did nothing: the launch {token} is not in doubt, it is “{launch.state}”{task}.")
     return launch

@@ -13,6 +13,7 @@ from chatrixcd_threads.journal import audit, invites, launches, questions
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
 from chatrixcd_threads.semaphore.errors import Forbidden, TimedOut, Unreachable
+from chatrixcd_threads.semaphore.launch import STALE
 from chatrixcd_threads.text.redact import Redactor
 
 if TYPE_CHECKING:
@@ -241,6 +242,15 @@ def test_a_launch_that_was_started(bench: Bench) -> None:
     bench.semaphore.ends(77, "success")
     assert "✅" in bench.reported(77)
     assert "is not in doubt, it is “started” (task #77)" in bench.say(f"resolve {token} not-started")
+
+
+def test_a_launch_whose_handling_was_given_up_while_it_was_sent(bench: Bench) -> None:
+    token = doubtful(bench)
+    with bench.journal.write() as tx:
+        launches.move(tx, launches.unsettled(tx)[0].id, "sending", bench.now)
+    assert "I am just sending the launch" in bench.say(f"resolve {token} not-started")
+    bench.now += STALE + 1
+    assert "counts as not started" in bench.say(f"resolve {token} not-started")
 
 
 def test_a_launch_that_was_not_started(bench: Bench) -> None:

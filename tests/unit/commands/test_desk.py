@@ -44,6 +44,7 @@ def test_help_lists_every_command_that_is_not_hidden(bench: Bench) -> None:
 
 def test_help_explains_one(bench: Bench) -> None:
     assert "!cd run [PROJECT] [TEMPLATE]" in bench.say("help run")
+    assert "--debug[=1..6]: more output" in bench.say("help run")
     assert "there is no command “rnu”" in bench.say("help rnu")
 
 

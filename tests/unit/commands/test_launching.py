@@ -129,6 +129,24 @@ def test_the_first_line_from_a_strange_host_stops_it(bench: Bench) -> None:
     assert "I stopped it." in bench.reported(task)
 
 
+def test_a_stop_that_failed_is_tried_again_until_it_is_sent(bench: Bench) -> None:
+    bench.template(**ALL_OPEN)
+    task = bench.started("run 1 6 --limit web1")
+    bench.semaphore.fails["stop"] = Unreachable("no connection")
+    assert "I could not stop it: " in bench.witnessed(task, "ok: [db1]")
+    assert bench.alarms[-1][0] == f"⛔ Task #{task} (Site) must be stopped"
+    assert "I could not stop it: " in bench.witnessed(task, "ok: [db1]")
+    assert len(bench.alarms) == 1
+    del bench.semaphore.fails["stop"]
+    assert "I asked Semaphore to stop it at once." in bench.witnessed(task, "ok: [db1]")
+    assert bench.alarms[-1][0] == f"⛔ Task #{task} (Site) was stopped"
+    assert bench.semaphore.stops == [task] * 3
+    bench.witnessed(task, "ok: [db1]")
+    assert len(bench.semaphore.stops) == 3
+    rows = bench.journal.read().execute("SELECT count(*) FROM audit WHERE what = 'mismatch'").fetchone()
+    assert rows[0] == 1
+
+
 def test_a_finished_task_is_not_stopped_however_wrong_it_was(bench: Bench) -> None:
     bench.template(**ALL_OPEN)
     task = bench.started("run 1 6 --limit web1")
