@@ -164,7 +164,7 @@ class Reporter:
             thread=follow.thread,
             asker=follow.person,
             action="run",
-            payload=payload | {"verb": "run", "token": f"{payload['token']}r"},
+            payload=payload | {"verb": "run", "token": f"{payload['token']}r", "planned": True},
             command_event=command_of(follow.slot),
             now=tools.now(),
             seconds=PLAN_SECONDS,
