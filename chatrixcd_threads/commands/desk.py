@@ -58,7 +58,11 @@ CLEAR_SECRET_SENTENCE = (
     "🔓 I did not take that: it was sent in clear text, where anybody on the way could read it. Please send it again with "
     "encryption on, and change the secret if that was the right one."
 )
-ROOM_SECRET_SENTENCE = "🔑 I did not take that. Never type a secret here: say it in our direct chat, and change it if that was the right one."
+ROOM_SECRET_SENTENCE = (
+    "🔑 I did not take that. Never type a secret here: say it in our direct chat. If that was the right one, it should be "
+    "changed."
+)
+NO_QUESTION_SENTENCE = "🔑 I did not take that: I do not wait for a secret here any more, and an edit changes none."
 FORGOTTEN_SENTENCE = "🔑 I was restarted just when you said that, and I forget secrets on purpose. Please say it again."
 NUDGE_SENTENCE = (
     "I did not take that as an answer, because something else was said after my question. "
@@ -282,8 +286,10 @@ class Desk:
     def _exposed(self, event: Incoming, tools: Tools) -> list[Effect]:
         """A secret, as it seems, where others can read it; what it was is not known here any more."""
         question = self._question_of(event, tools)
-        in_chat = question is not None and question.room_id == event.room_id
-        sentence = CLEAR_SECRET_SENTENCE if in_chat else ROOM_SECRET_SENTENCE
+        if question is None or question.state != "open":
+            sentence = NO_QUESTION_SENTENCE
+        else:
+            sentence = CLEAR_SECRET_SENTENCE if question.room_id == event.room_id else ROOM_SECRET_SENTENCE
         told = lines(sentence, deletion(event.room_id, tools))
         return [self._says(event, told), *self._deletes(event, tools)]
 

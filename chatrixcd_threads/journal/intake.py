@@ -86,6 +86,8 @@ def commit(
             words, item = item.words.text, _taken(tx, item)
             if isinstance(item, Incoming) and item.kind is Kind.SECRET and not inbox.known(tx, item.event_id):
                 keep(item.event_id, words)
+        if isinstance(item, Incoming) and item.kind is Kind.EDITED and inbox.is_secret(tx, item.target or ""):
+            item = _without_words(item, Kind.EXPOSED)  # nothing is taken from an edit, and it is not left there either
         if isinstance(item, Echo):
             outbox.echoed(tx, item.event_id, outbox.row_of_txn(journal, item.txn) if item.txn else None)
         elif isinstance(item, Chatter):

@@ -49,6 +49,12 @@ class DirectRooms:
                     return RoomOutcome(room_id)
             return await self._made(person, listed)
 
+    def made(self) -> frozenset[str]:
+        """The rooms that the bot has made itself: whoever makes a room may do everything there."""
+        begin = self._key("")
+        rows = self._journal.read().execute("SELECT value FROM meta WHERE substr(key, 1, ?) = ?", (len(begin), begin))
+        return frozenset(str(row[0]) for row in rows)
+
     def _remembered(self, person: str) -> list[str]:
         room_id = get_meta(self._journal.read(), self._key(person))
         return [room_id] if room_id else []

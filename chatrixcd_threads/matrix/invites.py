@@ -36,7 +36,7 @@ class Invites:
         may_invite: Callable[[str], bool],
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._direct = DirectRooms(client, journal)
+        self.direct = DirectRooms(client, journal)
         self._client, self._journal, self._may_invite, self._now = client, journal, may_invite, now
         self._due = asyncio.Event()
         self._backoff = Backoff()
@@ -44,7 +44,7 @@ class Invites:
 
     def look(self, response: SyncResponse) -> None:
         """After every sync: there may be something to follow, or somebody may invite now who could not before."""
-        self._direct.look()
+        self.direct.look()
         if response.rooms.invite or response.rooms.leave:
             self.note(response)
         if response.rooms.invite or not self._trouble:
@@ -134,7 +134,7 @@ class Invites:
             case "refuse":
                 return await self._refuse(room)
             case "direct":
-                return await self._direct.open(room)
+                return await self.direct.open(room)
             case _:
                 return (await self._leave(room))[0]
 

@@ -162,6 +162,7 @@ class Session:
         if response.rooms.leave or _has_members(response) or not self._known.is_set():
             self.verifier.show()
         if response.rooms.join or response.rooms.leave or not self._known.is_set():
+            own = self._invites.direct.made()
             self._publish(
                 tuple(
                     RoomInfo(
@@ -170,7 +171,7 @@ class Session:
                         bool(room.encrypted),
                         room.member_count,
                         may_speak(room, self._client.user_id),
-                        may_delete(room, self._client.user_id),
+                        room_id in own or may_delete(room, self._client.user_id),
                     )
                     for room_id, room in self._client.rooms.items()
                 )
