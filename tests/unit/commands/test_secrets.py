@@ -247,7 +247,7 @@ def test_a_message_in_clear_is_refused_and_deleted(bench: Bench) -> None:
 @pytest.mark.parametrize("how", ["thread", "target"])
 def test_an_answer_in_the_room_is_refused_and_deleted(bench: Bench, may: bool | None, sentence: str, how: str) -> None:
     command = asked_for_pin(bench)
-    bench.rooms = (RoomInfo(ROOM, "Ops", True, 3, True, may),)
+    bench.rooms = (RoomInfo(ROOM, "Ops", True, 3, True, may), bench.rooms[1])
     related = {"thread": command.event_id} if how == "thread" else {"target": f"$of answer:{command.event_id}"}
     event = tell(bench, PIN, room=ROOM, **related)
     assert "Never type a secret here" in bench.answer(event)
