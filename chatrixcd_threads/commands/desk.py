@@ -195,9 +195,10 @@ class Desk:
                 return [lambda tx: self._lists(tx, event, tools)]
             answer = command.run(call)
         except SecretTyped as error:
-            reply = refused(error, event, tools, _named(event.text))
-            told = replace(reply, text=lines(reply.text, deletion(event.room_id, tools)))
-            return [self._replies(where, told, event.sender, tools), *self._deletes(event, tools)]
+            return [
+                self._replies(where, refused(error, event, tools, _named(event.text)), event.sender, tools),
+                *self._deletes(event.room_id, event.event_id, tools),
+            ]
         except UserError as error:
             return [self._replies(where, refused(error, event, tools, _named(event.text)), event.sender, tools)]
         if isinstance(answer, Ask):
@@ -256,15 +257,18 @@ class Desk:
         command, home = commands()[question.action], home_of(question) or place_of(question)
         call = Call(question.command_event, home.room_id, event.sender, home.thread, {}, tools)
         assert command.on_words is not None
+        typed = False  # a secret, in the command itself
         try:
             tools.access.check(event.sender, command.right_for({}), command.deed)
             answer = command.on_words(call, question.payload, said)
         except UserError as error:
             _forget(question, tools)
             answer = refused(error, event, tools, question.action)
+            typed = isinstance(error, SecretTyped)
         if isinstance(answer, Ask):
             return [self._asks_on(question, answer, tools)]
         return [
+            *(self._deletes(home.room_id, question.command_event, tools) if typed else []),
             lambda tx: self._closes(tx, question, event),
             lambda tx: self._thanks(tx, question, tools),
             self._replies(home, answer, event.sender, tools),
@@ -273,7 +277,7 @@ class Desk:
     def _secret(self, event: Incoming, tools: Tools) -> list[Effect]:
         """The answer to a question for a secret. Its words are in the vault, or gone with an earlier life of the bot."""
         said, question = tools.vault.heard(event.event_id), self._question_of(event, tools)
-        deletes = self._deletes(event, tools)
+        deletes = self._deletes(event.room_id, event.event_id, tools)
         if question is None or question.state != "open" or question.asker != event.sender:
             return deletes
         if said is None:
@@ -291,16 +295,18 @@ class Desk:
         else:
             sentence = CLEAR_SECRET_SENTENCE if question.room_id == event.room_id else ROOM_SECRET_SENTENCE
         told = lines(sentence, deletion(event.room_id, tools))
-        return [self._says(event, told), *self._deletes(event, tools)]
+        return [self._says(event, told), *self._deletes(event.room_id, event.event_id, tools)]
 
-    def _deletes(self, event: Incoming, tools: Tools) -> list[Effect]:
+    def _deletes(self, room_id: str, event_id: str, tools: Tools) -> list[Effect]:
         """Takes the message away, unless the bot is known not to be allowed to."""
-        if may_delete(event.room_id, tools) is False:
+        if may_delete(room_id, tools) is False:
             return []
-        return [lambda tx: outbox.delete(tx, event.room_id, event.event_id, "a secret was in it")]
+        return [lambda tx: outbox.delete(tx, room_id, event_id, "a secret was in it")]
 
     def _deletes_secret(self, event: Incoming) -> list[Effect]:
-        return self._deletes(event, self._tools()) if event.kind in (Kind.SECRET, Kind.EXPOSED) else []
+        if event.kind not in (Kind.SECRET, Kind.EXPOSED):
+            return []
+        return self._deletes(event.room_id, event.event_id, self._tools())
 
     def _thanks(self, tx: sqlite3.Connection, question: Question, tools: Tools) -> None:
         """In a direct chat: the question there is answered, and the rest is told in the room."""
@@ -624,7 +630,8 @@ def refusal(error: UserError, event: Incoming, tools: Tools) -> Text:
 def refused(error: UserError, event: Incoming, tools: Tools, command: str) -> Reply:
     """The refusal as an answer; what somebody had no right to is noted."""
     notes = (Note(Deed.REFUSED, command, error.sentence),) if isinstance(error, NotAllowed) else ()
-    return Reply(refusal(error, event, tools), notes=notes)
+    deleted = deletion(event.room_id, tools) if isinstance(error, SecretTyped) else ""
+    return Reply(lines(refusal(error, event, tools), deleted), notes=notes)
 
 
 def _instead(effect: Effect, reply: Reply) -> Effect:

@@ -57,6 +57,7 @@ def _ask_secret(
     secrets = "a secret" if len(missing) == 1 else f"{len(missing)} secrets"
     title = bold(variable.title or variable.name)
     described = f": {variable.description}" if variable.description else ""
+    room = next((each.name for each in call.tools.rooms() if each.room_id == call.room_id), call.room_id)
     return Ask(
         lines(
             bold(template.name) + f" needs {secrets}, now: " + title + ".",
@@ -68,6 +69,7 @@ def _ask_secret(
         asked=lines(
             text(f"⚠ {problem}") if problem else "",
             text("🔑 ") + bold(template.name) + f" (template {template.id}) needs {secrets}, now: " + title + described,
+            text("You asked for it with ") + code(f"{call.prefix} {base['verb']}") + f" in {room}.",
             "Say it here in a message of its own. I give it to Semaphore for this one launch, keep it in memory only, and "
             "delete your message.",
         ),

@@ -101,6 +101,7 @@ def test_the_whole_way(bench: Bench) -> None:
     assert bench.asked_rooms == [("direct", PERSON)]
     question = bench.content(f"{form}/direct")
     assert "Site (template 6) needs 2 secrets, now: The PIN: of the safe" in plain(bench, f"{form}/direct")
+    assert "You asked for it with !cd run in Ops." in question["plain"]
     assert "I wait until 00:05:00 UTC." in question["plain"]
     assert question["mention"] == [PERSON]
     assert question["reply_to"] is None
@@ -336,6 +337,17 @@ def test_a_variable_that_is_no_secret_any_more_is_not_taken_for_one(bench: Bench
     tell(bench, PIN)
     assert "does not ask for pin any more: it was changed in Semaphore" in plain(bench, f"answer:{command.event_id}")
     never_written(bench)
+
+
+def test_a_variable_that_has_become_a_secret_is_treated_as_one(bench: Bench) -> None:
+    public = (SurveyVar("pin", required=True), SurveyVar("who", required=True))
+    bench.template(6, survey_vars=public)
+    command = bench.asked(f"run 1 6 pin={PIN}")
+    bench.template(6, survey_vars=SURVEY)
+    bench.desk.handle(bench.event("ada", Kind.SAID, thread=command.event_id))
+    assert "pin is a secret. Never type it in a room" in plain(bench, f"answer:{command.event_id}")
+    assert "I deleted your message." in plain(bench, f"answer:{command.event_id}")
+    assert deleted(bench) == [(ROOM, command.event_id)]
 
 
 # --- restarts, and what is forgotten
