@@ -63,7 +63,7 @@ def _ask_secret(
             bold(template.name) + f" needs {secrets}, now: " + title + ".",
             "I ask you for it in our direct chat, never here. If you do not see that chat, accept my invitation to it.",
         ),
-        {**base, "variable": variable.name, "secret": True},
+        {**base, "variable": variable.name, "secret": True, "told": sorted(call.tools.vault.of(str(base["token"])))},
         Wants.SECRET,
         direct=_direct_chat(call, template.name, variable.name),
         asked=lines(
@@ -111,6 +111,13 @@ def take(call: Call, template: Template, payload: Mapping[str, object], words: s
     if problem:
         return wanted, problem
     return msgspec.structs.replace(wanted, variables={**wanted.variables, name: value}), ""
+
+
+def lost(call: Call, payload: Mapping[str, object]) -> str:
+    """Why secrets are asked for again that were told before this question (empty: none is)."""
+    told = msgspec.convert(payload.get("told", ()), tuple[str, ...])
+    gone = set(told) - call.tools.vault.of(str(payload["token"])).keys()
+    return "I was restarted meanwhile, and I forget secrets on purpose: I ask again." if gone else ""
 
 
 def _keep(call: Call, variable: SurveyVar, token: str, words: str) -> str:

@@ -63,8 +63,10 @@ def ask(
     why: Text | str = "",
     verb: str = "run",
     token: str = "",
+    problem: str = "",
 ) -> Answer:
-    """The question about exactly this launch, or the launch itself where none is asked. `why` is one more line in it."""
+    """The question about exactly this launch, or the launch itself where none is asked. `why` is one more line in it,
+    `problem` one in the form where something is still missing."""
     refuse_when_unsafe(call, template.name)
     token = token or token_of(call)
     filled = refuse_bad_values(call, template, wanted, token)
@@ -85,7 +87,7 @@ def ask(
         open_ones = {each.name: "…" for each in missing if each.type != "secret"}
         some = msgspec.structs.replace(wanted, variables={**wanted.variables, **open_ones})
         work_out(some, template, version_of(call.tools.semaphore))
-        return forms.ask(call, template, base, missing)
+        return forms.ask(call, template, base, missing, problem)
     plan, wanted = planned(call, project, template, wanted, token)
     grade = grade_of(call.tools.settings.bot, project.name, template.name)
     payload = {**base, "wanted": msgspec.to_builtins(wanted), "body": plan.body}
@@ -157,12 +159,12 @@ def answered(call: Call, payload: Mapping[str, object], words: str) -> Answer:
     """An answer to the form: the next question of it, or the one about the launch."""
     project_id, template_id = int(str(payload["project_id"])), int(str(payload["template_id"]))
     template = call.tools.semaphore.template(project_id, template_id)
-    token = str(payload["token"])
+    token, lost = str(payload["token"]), forms.lost(call, payload)
     wanted, problem = forms.take(call, template, payload, words)
     if problem:
         return forms.ask(call, template, payload, refuse_bad_values(call, template, wanted, token).missing, problem)
     project = call.tools.semaphore.project(project_id)
-    return ask(call, project, template, wanted, verb=str(payload["verb"]), token=token)
+    return ask(call, project, template, wanted, verb=str(payload["verb"]), token=token, problem=lost)
 
 
 def resolved(call: Call, project_id: int, template: Template, wanted: Wanted, expected: Expected) -> Expected:

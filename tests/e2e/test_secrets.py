@@ -86,7 +86,9 @@ def test_a_secret_reaches_the_job_and_nothing_else(stage: Stage, room: Room) -> 
     asked = chat.hear("needs a secret, now: Password")
     assert asked.encrypted
     clear = chat.say(IN_CLEAR, clear=True)
-    assert "it was sent in clear text" in chat.answer(clear).body
+    refused = chat.answer(clear)
+    assert "it was sent in clear text" in refused.body
+    assert "I deleted your message." in refused.body  # it made the room, so it knows that it may
     chat.person.wait_for(lambda: clear in chat.person.redacted(chat.room_id), what="its deletion")
 
     question = go_on(room, chat, form)
@@ -124,6 +126,15 @@ def test_a_restart_forgets_secrets_and_the_chat_is_used_again(stage: Stage, room
     again = room.answer(room.say("!cd run demo Site town=Rome"))
     asked = chat.hear(r"\A🔑", after=before.event_id)
     assert direct_chat(room) == chat
+    stage.bot.kill9()
+    said = chat.say(SECRET)  # heard by the next life, it counts like any other
+    stage.bot.start()
+    question = room.hear("Shall I start Site", after=again.event_id)
+    chat.person.wait_for(lambda: said in chat.person.redacted(chat.room_id), what="the deletion of the secret")
+    room.react(question, "👎")
+    room.edit_of(question, "Not done")
+    again = room.answer(room.say("!cd run demo Site town=Rome"))
+    asked = chat.hear(r"\A🔑", after=said)
     chat.react(asked, "👎")
     assert "Not done: Site" in room.edit_of(again, "Not done").body
     assert "Not done: Site" in chat.edit_of(asked, "Not done").body

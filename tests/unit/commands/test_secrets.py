@@ -111,6 +111,7 @@ def test_the_whole_way(bench: Bench) -> None:
     never_written(bench)
     assert "needs a secret, now: key." in plain(bench, form)
     assert "needs a secret, now: key" in plain(bench, f"{form}/direct+")
+    assert "restarted" not in plain(bench, f"{form}/direct+")
     second = tell(bench, KEY)
     assert open_ones(bench) == [(ROOM, "yes")]
     asked = plain(bench, f"{form}+")
@@ -374,7 +375,9 @@ def test_after_a_restart_what_was_told_before_is_asked_for_again(bench: Bench) -
     tell(bench, PIN)
     restart(bench)
     tell(bench, KEY)
-    assert "needs a secret, now: The PIN" in plain(bench, f"answer:{command.event_id}/direct++")
+    again = plain(bench, f"answer:{command.event_id}/direct++")
+    assert "needs a secret, now: The PIN" in again
+    assert "I was restarted meanwhile, and I forget secrets on purpose" in again
     tell(bench, PIN)
     assert "Secrets: key=••••, pin=••••" in plain(bench, f"answer:{command.event_id}+")
 
