@@ -53,6 +53,7 @@ from chatrixcd_threads.settings.messages import MessageManager
 from chatrixcd_threads.settings.watch import Pace, Watch
 from chatrixcd_threads.text.markup import text
 from chatrixcd_threads.text.redact import Redactor
+from chatrixcd_threads.text.vault import Vault
 from chatrixcd_threads.threads.interpreter import share_well
 from chatrixcd_threads.threads.lanes import Job, Lanes
 from chatrixcd_threads.threads.supervisor import Supervisor
@@ -86,11 +87,13 @@ class App:
         self._lock = StoreLock(Path(settings.matrix.store_path))
         self.journal = Journal(Path(settings.matrix.store_path) / "journal.sqlite3")
         self._safety, self._checked, self._copied = Safety(self.journal), 0.0, 0.0
+        self._vault = Vault()
+        redactor.know(self._vault.masks)
         self._poster = Poster(redactor)
         self._clean = redactor.clean
         self._semaphore = Connection(settings.semaphore)
         inbox: queue.Queue[InboxItem] = queue.Queue(INBOX_SIZE)
-        self._matrix = MatrixService(lambda: config.now, self.journal, inbox)
+        self._matrix = MatrixService(lambda: config.now, self.journal, inbox, keep=self._vault.hear)
         self._follower = Follower(
             self.journal, lambda: self._semaphore.now, lambda: config.now.semaphore.poll_seconds, inbox.put
         )
@@ -253,7 +256,7 @@ class App:
             unsafe=lambda: self._safety.problem,
             alarm=lambda title, said: self._tell(FileNotice("alarm", title, said)),
             told=self._told,
-            launcher=Launcher(self.journal, semaphore, time.time, self._follower.look_now),
+            launcher=Launcher(self.journal, semaphore, time.time, self._follower.look_now, vault=self._vault),
             journal=self.journal,
             rooms=lambda: self._matrix.rooms,
             ask_rooms=self._matrix.ask,
@@ -264,6 +267,7 @@ class App:
             follow_now=self._follower.look_now,
             devices=lambda: self._matrix.devices,
             verify=self._matrix.verify,
+            vault=self._vault,
         )
 
     def _health(self) -> Health:

@@ -20,6 +20,10 @@ class UsageError(UserError):
     """The command was not understood: an unknown word, flag or value. Nothing was done."""
 
 
+class SecretTyped(UserError):
+    """A secret was typed where others can read it. Nothing was done, and the message is to be taken away."""
+
+
 class NotAllowed(UserError):
     """The person may not do this, by the bot's own rules. Answered with a brush_off message and the reason."""
 

@@ -16,6 +16,10 @@ class Kind(StrEnum):
     CLEAR = "clear"  # a command in clear text in an encrypted room: refused with a sentence
     FORGED = "forged"  # decrypted with a key that does not belong to its sender
     SAID = "said"  # words said to an open question that wants more than yes or no
+    SECRET = "secret"  # the answer to a question for a secret; the words are in the vault, never here
+    EXPOSED = (
+        "exposed"  # the same in clear text, or in the room instead of the direct chat: refused and deleted, never kept
+    )
     WITHDRAWN = "withdrawn"  # the command behind an open question was deleted
     EDITED = "edited"  # the command behind an open question was changed; `text` is the new one, empty for none
     LONG = "long"  # a first line longer than any command: refused, never cut
@@ -112,14 +116,16 @@ class RoomInfo:
     encrypted: bool
     members: int
     may_speak: bool | None = None  # whether the bot's power level allows messages; None: not known
+    may_delete: bool | None = None  # the same for taking away what others said
 
 
 @dataclass(frozen=True, slots=True)
 class RoomRequest:
-    """A wish of a worker that only the sync thread can carry out: join or part a room, or refuse an invitation."""
+    """A wish of a worker that only the sync thread can carry out: join or part a room, refuse an invitation, or have an
+    encrypted room with one person."""
 
-    verb: str  # "join" | "part" | "refuse"
-    room: str  # room id or alias
+    verb: str  # "join" | "part" | "refuse" | "direct"
+    room: str  # room id or alias; for "direct" the person
     answer: SimpleQueue[RoomOutcome]
 
 

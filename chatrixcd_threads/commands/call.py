@@ -18,6 +18,7 @@ from chatrixcd_threads.settings.hot import HotFile, Outcome
 from chatrixcd_threads.settings.messages import MessageManager
 from chatrixcd_threads.settings.model import Settings
 from chatrixcd_threads.settings.tones import tone_of
+from chatrixcd_threads.text.vault import Vault
 from chatrixcd_threads.threads.lanes import LaneCounts
 from chatrixcd_threads.threads.service import ThreadInfo
 
@@ -73,6 +74,8 @@ class Tools:
     """Devices and verifications, as of the last change."""
     verify: Callable[[VerifyWish], None] = lambda wish: None
     """Hands over what somebody wants of a verification; what came of it is seen in `devices`."""
+    vault: Vault = field(default_factory=Vault)
+    """Secrets that people told: never in the journal."""
     pause: Callable[[float], None] = time.sleep
     """Waits in the worker thread, in seconds."""
 

@@ -60,15 +60,21 @@ class Wants(StrEnum):
     YES = "yes"  # a word or a reaction
     NAME = "name"  # what stands in the payload as `name`, typed as it stands
     VALUE = "value"  # any words; the command's `said` function takes them
+    SECRET = "secret"  # any words, said encrypted in a direct chat; they are handed on and never written down
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question; `payload` (plain JSON values) is handed on to the command's `confirmed` or `said` function."""
+    """A question; `payload` (plain JSON values) is handed on to the command's `confirmed` or `said` function.
+
+    One for a secret is asked in the room `direct`; `text` is then what the command's own room is told, `asked` the question.
+    """
 
     text: Text
     payload: Mapping[str, object]
     wants: Wants = Wants.YES
+    direct: str = ""
+    asked: Text = field(default_factory=Text)
 
 
 _PAIR = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*=")

@@ -11,7 +11,7 @@ import sqlite3
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import humanize
@@ -22,9 +22,9 @@ from chatrixcd_threads.commands.declare import Ask, Command, Note, Reply, Wants
 from chatrixcd_threads.commands.notices import ANY_ADMIN
 from chatrixcd_threads.commands.parse import verdict_of_word, words
 from chatrixcd_threads.commands.phrases import phrase
-from chatrixcd_threads.commands.post import Poster, Where
+from chatrixcd_threads.commands.post import Poster, Where, home_of
 from chatrixcd_threads.commands.registry import commands, find
-from chatrixcd_threads.errors import NotAllowed, UserError
+from chatrixcd_threads.errors import NotAllowed, SecretTyped, UserError
 from chatrixcd_threads.events import Incoming, Kind
 from chatrixcd_threads.journal import audit, inbox, launches, outbox, questions
 from chatrixcd_threads.journal.audit import Deed
@@ -56,6 +56,16 @@ UNREADABLE_SENTENCE = (
 FLOOD_SENTENCE = "🐢 You are faster than I am. I keep all your commands and answer them one after the other."
 SLOW_SENTENCE = "⏳ I am still working on it; the answer will stand here."
 LONG_SENTENCE = "⚠ I did nothing: the first line of your message is too long for a command."
+CLEAR_SECRET_SENTENCE = (
+    "🔓 I did not take that: it was sent in clear text, where anybody on the way could read it. Please send it again with "
+    "encryption on, and change the secret if that was the right one."
+)
+ROOM_SECRET_SENTENCE = (
+    "🔑 I did not take that. Never type a secret here: say it in our direct chat. If that was the right one, it should be "
+    "changed."
+)
+NO_QUESTION_SENTENCE = "🔑 I did not take that: I do not wait for a secret here any more, and an edit changes none."
+FORGOTTEN_SENTENCE = "🔑 I was restarted just when you said that, and I forget secrets on purpose. Please say it again."
 NUDGE_SENTENCE = (
     "I did not take that as an answer, because something else was said after my question. "
     "React to the question with 👍 or 👎, or reply to it with yes or no."
@@ -119,6 +129,10 @@ class Desk:
                 effects = self._verdict(event, tools)
             case Kind.SAID:
                 effects = self._words(event, tools)
+            case Kind.SECRET:
+                effects = self._secret(event, tools)
+            case Kind.EXPOSED:
+                effects = self._exposed(event, tools)
             case Kind.WITHDRAWN | Kind.EDITED:
                 effects = self._withdrawn(event, tools)
             case Kind.CLEAR:
@@ -139,7 +153,7 @@ class Desk:
         code = new_code()
         log.error("%s: handling of %s failed", code, event.event_id, exc_info=error)
         sentence = f"💥 Something in me broke while I worked on this (code {code}). An admin finds the cause under that code in my log."
-        self._commit(event, self._tools(), [self._ends(event, text(sentence))])
+        self._commit(event, self._tools(), [self._ends(event, text(sentence)), *self._deletes_secret(event)])
 
     def slow(self, event: Incoming) -> None:
         """A job passed its soft limit: the room hears that it is still worked on. The answer will replace this."""
@@ -157,7 +171,7 @@ class Desk:
         code = new_code()
         log.error("%s: handling of %s was given up", code, event.event_id)
         sentence = f"⌛ I gave up on this after waiting too long (code {code}). Look at Semaphore before you try again."
-        self._commit(event, self._tools(), [self._ends(event, text(sentence))])
+        self._commit(event, self._tools(), [self._ends(event, text(sentence)), *self._deletes_secret(event)])
 
     def flooded(self, event: Incoming) -> None:
         """A person is faster than their lane: one notice for the whole flood, and nothing is lost."""
@@ -179,6 +193,7 @@ class Desk:
         tone = tone_of(tools.settings.bot, question.room_id)
         sentence = phrase(tools.messages, "timeout", tone=tone, task_name=summary, user_name=question.asker)
         if questions.settle(tx, question.id, "expired"):
+            _forget(question, tools)
             _settled(tx, question, Deed.EXPIRED, "", tools)
             self._edit_question(tx, question, lines(marked("⌛", sentence), f"{why}, so nothing was done: {summary}."))
 
@@ -189,6 +204,11 @@ class Desk:
             if away.is_past(event, command, right, tools.now()):
                 return [lambda tx: self._lists(tx, event, tools)]
             answer = picks.run(command, call)
+        except SecretTyped as error:
+            return [
+                self._replies(where, refused(error, event, tools, _named(event.text)), event.sender, tools),
+                *self._deletes(event.room_id, event.event_id, tools),
+            ]
         except UserError as error:
             return [self._replies(where, refused(error, event, tools, _named(event.text)), event.sender, tools)]
         if isinstance(answer, Ask):
@@ -253,23 +273,74 @@ class Desk:
             if spelled(event.text) == spelled(str(question.payload.get("name", ""))):
                 return self._confirmed(event, question, tools)
             return [self._nudges(event, question, wanted_words(question))]
-        command = commands()[question.action]
-        call = Call(question.command_event, question.room_id, event.sender, question.thread, {}, tools)
+        return self._took(event, question, event.text, tools)
+
+    def _took(self, event: Incoming, question: Question, said: str, tools: Tools) -> list[Effect]:
+        """The command goes on with the value, in the room in which it was said."""
+        command, home = commands()[question.action], home_of(question) or place_of(question)
+        call = Call(question.command_event, home.room_id, event.sender, home.thread, {}, tools)
+        typed = False  # a secret, in the command itself
         try:
-            if is_pick:
+            if picks.is_one(question.payload):
                 answer = picks.answered(command, call, question.payload, event)
             else:
                 assert command.on_words is not None
                 tools.access.check(event.sender, command.right_for({}), command.deed)
-                answer = command.on_words(call, question.payload, event.text)
+                answer = command.on_words(call, question.payload, said)
         except UserError as error:
+            _forget(question, tools)
             answer = refused(error, event, tools, question.action)
+            typed = isinstance(error, SecretTyped)
         if isinstance(answer, Ask):
             return [self._asks_on(question, answer, tools)]
         return [
+            *(self._deletes(home.room_id, question.command_event, tools) if typed else []),
             lambda tx: self._closes(tx, question, event),
-            self._replies(place_of(question), answer, event.sender, tools),
+            lambda tx: self._thanks(tx, question, tools),
+            self._replies(home, answer, event.sender, tools),
         ]
+
+    def _secret(self, event: Incoming, tools: Tools) -> list[Effect]:
+        """The answer to a question for a secret. Its words are in the vault, or gone with an earlier life of the bot."""
+        said, question = tools.vault.heard(event.event_id), self._question_of(event, tools)
+        deletes = self._deletes(event.room_id, event.event_id, tools)
+        if question is None or question.state != "open" or question.asker != event.sender:
+            return deletes
+        begun = launches.by_token(tools.journal.read(), str(question.payload.get("token", ""))) is not None
+        if said is None and not begun:  # else it had been taken before a crash, and the launch goes on
+            return [self._says(event, text(FORGOTTEN_SENTENCE)), *deletes]
+        said = said or ""
+        if said.casefold() in GIVE_UP:
+            tools.vault.unmask(said)
+            return [lambda tx: self._refused(tx, question, event.sender, tools)]
+        return [*self._took(event, question, said, tools), *deletes]
+
+    def _exposed(self, event: Incoming, tools: Tools) -> list[Effect]:
+        """A secret, as it seems, where others can read it; what it was is not known here any more."""
+        question = self._question_of(event, tools)
+        if question is None or question.state != "open":
+            sentence = NO_QUESTION_SENTENCE
+        else:
+            sentence = CLEAR_SECRET_SENTENCE if question.room_id == event.room_id else ROOM_SECRET_SENTENCE
+        told = lines(sentence, deletion(event.room_id, tools))
+        return [self._says(event, told), *self._deletes(event.room_id, event.event_id, tools)]
+
+    def _deletes(self, room_id: str, event_id: str, tools: Tools) -> list[Effect]:
+        """Takes the message away, unless the bot is known not to be allowed to."""
+        if may_delete(room_id, tools) is False:
+            return []
+        return [lambda tx: outbox.delete(tx, room_id, event_id, "a secret was in it")]
+
+    def _deletes_secret(self, event: Incoming) -> list[Effect]:
+        if event.kind not in (Kind.SECRET, Kind.EXPOSED):
+            return []
+        return self._deletes(event.room_id, event.event_id, self._tools())
+
+    def _thanks(self, tx: sqlite3.Connection, question: Question, tools: Tools) -> None:
+        """In a direct chat: the question there is answered, and the rest is told in the room."""
+        if question.wants == Wants.SECRET:
+            said = f"✔ {question.payload.get('summary', '')}: I have it, and go on in the room where you asked."
+            self._poster.post(tx, place_of(question), lines(said, deletion(question.room_id, tools)))
 
     def _withdrawn(self, event: Incoming, tools: Tools) -> list[Effect]:
         """The command behind an open question was deleted or changed: the question goes with it, and is asked anew."""
@@ -279,9 +350,11 @@ class Desk:
         edited = event.kind is Kind.EDITED and bool(event.text)
         why = "changed" if event.kind is Kind.EDITED else "deleted"
         summary = str(question.payload.get("summary", ""))
+        home = home_of(question) or place_of(question)
 
         def withdraw(tx: sqlite3.Connection) -> None:
             if questions.settle(tx, question.id, "withdrawn", event.event_id):
+                _forget(question, tools)
                 more = " I ask about the new one below." if edited else ""
                 _settled(tx, question, Deed.WITHDRAWN, event.sender, tools)
                 said = f"✖ Withdrawn: {summary}. You {why} the command, so nothing was done.{more}"
@@ -290,7 +363,7 @@ class Desk:
         if not edited:
             return [withdraw]
         replied = inbox.target_of(tools.journal.read(), event.target or "")  # an edit does not repeat it
-        anew = replace(event, kind=Kind.COMMAND, thread=question.thread, target=replied)
+        anew = replace(event, kind=Kind.COMMAND, thread=home.thread, target=replied)
         return [withdraw, *self._command(anew, tools)]
 
     def _closes(self, tx: sqlite3.Connection, question: Question, event: Incoming) -> None:
@@ -300,33 +373,82 @@ class Desk:
         """The next step: in the same message while it wants values, else as a question of its own that can be reacted to."""
         seconds = tools.settings.bot.question_seconds
         shown = lines(asked.text, how_to_answer(asked, question.asker, seconds))
-        until = tools.now() + seconds
+        until, home = tools.now() + seconds, home_of(question) or place_of(question)
+        values = (Wants.VALUE, Wants.SECRET)
 
         def same(tx: sqlite3.Connection) -> None:
             if questions.go_on(tx, question.id, asked.payload, until):
                 self._edit_question(tx, question, shown)
 
         def another(tx: sqlite3.Connection) -> None:
-            slot = f"{question.slot}+"
-            questions.settle(tx, question.id, "done")
-            questions.ask(
-                tx,
-                slot=slot,
-                room_id=question.room_id,
-                thread=question.thread,
-                asker=question.asker,
-                action=question.action,
-                payload=asked.payload,
-                command_event=question.command_event,
-                now=tools.now(),
-                seconds=seconds,
-                wants=asked.wants,
-            )
-            _asked(tx, question.asker, question.room_id, asked, question.action, tools)
-            self._edit_question(tx, question, text(f"✔ {question.payload.get('summary', '')}: go on below."))
-            self._poster.post(tx, replace_slot(place_of(question), slot), shown)
+            if not questions.settle(tx, question.id, "done") and question.wants in values:
+                return  # given up or too late, while this was worked out
+            place = replace_slot(home, f"{home.slot}+")
+            self._opens(tx, place, question.asker, question.action, question.command_event, asked, tools)
+            self._poster.post(tx, home, text(f"✔ {question.payload.get('summary', '')}: go on below."))
+            self._thanks(tx, question, tools)
+            self._poster.post(tx, place, shown)
 
+        def apart(tx: sqlite3.Connection) -> None:
+            if not questions.settle(tx, question.id, "done") and question.wants in values:
+                return
+            again = question.wants == Wants.SECRET
+            if again:
+                said = text(f"✔ {question.payload.get('summary', '')}: go on below.")
+                self._poster.post(tx, place_of(question), said)
+            slot = f"{question.slot}+" if again else f"{home.slot}/direct"
+            self._asks_apart(tx, slot, home, question.asker, question.action, question.command_event, asked, tools)
+
+        if asked.wants is Wants.SECRET:
+            return apart
         return same if asked.wants == question.wants == Wants.VALUE else another
+
+    def _opens(
+        self,
+        tx: sqlite3.Connection,
+        place: Where,
+        asker: str,
+        action: str,
+        command_event: str,
+        asked: Ask,
+        tools: Tools,
+        home: Where | None = None,
+    ) -> None:
+        """Into the journal; the message is written by the caller."""
+        told = {"home": {"slot": home.slot, "room_id": home.room_id, "thread": home.thread}} if home is not None else {}
+        questions.ask(
+            tx,
+            slot=place.slot,
+            room_id=place.room_id,
+            thread=place.thread,
+            asker=asker,
+            action=action,
+            payload={**asked.payload, **told},
+            command_event=command_event,
+            now=tools.now(),
+            seconds=tools.settings.bot.question_seconds,
+            wants=asked.wants,
+        )
+        _asked(tx, asker, place.room_id, asked, action, tools)
+
+    def _asks_apart(
+        self,
+        tx: sqlite3.Connection,
+        slot: str,
+        home: Where,
+        asker: str,
+        action: str,
+        command_event: str,
+        asked: Ask,
+        tools: Tools,
+    ) -> None:
+        """The question for a secret in its direct chat, and what is said of it where the command was said."""
+        seconds, place = tools.settings.bot.question_seconds, Where(slot, asked.direct)
+        self._opens(tx, place, asker, action, command_event, asked, tools, home)
+        self._poster.post(tx, home, lines(asked.text, how_to_answer(asked, asker, seconds)))
+        until = datetime.fromtimestamp(tools.now() + seconds, UTC)
+        how = f"I wait until {until:%H:%M:%S} UTC. 👎 or “cancel” gives up."
+        self._poster.post(tx, place, lines(asked.asked, how), mention=(asker,))
 
     def _nudges(self, event: Incoming, question: Question, sentence: str) -> Effect:
         """Told once for each question how it can be answered."""
@@ -345,7 +467,10 @@ class Desk:
             return settled
         if event.target is not None or event.thread is not None:
             found = questions.meant(read, event.room_id, event.sender, event.target, event.thread)
-            several = len(found) > 1 and event.kind is not Kind.SAID  # words that are no yes go to the newest
+            several = len(found) > 1 and event.kind in (
+                Kind.ANSWER,
+                Kind.REACTION,
+            )  # words that are no yes go to the newest
             return found[0] if found and not several else None
         open_ones = questions.open_for(read, event.room_id, event.sender)
         if len(open_ones) != 1 or open_ones[0].chatter or outbox.said_since(read, event.room_id, open_ones[0].slot):
@@ -368,6 +493,7 @@ class Desk:
 
     def _refused(self, tx: sqlite3.Connection, question: Question, sender: str, tools: Tools) -> None:
         if questions.settle(tx, question.id, "no"):
+            _forget(question, tools)
             _settled(tx, question, Deed.DECLINED, sender, tools)
             summary = str(question.payload.get("summary", ""))
             tone = tone_of(tools.settings.bot, question.room_id)
@@ -425,6 +551,9 @@ class Desk:
 
     def _edit_question(self, tx: sqlite3.Connection, question: Question, value: Text) -> None:
         self._poster.post(tx, place_of(question), value)
+        home = home_of(question)
+        if home is not None:
+            self._poster.post(tx, home, value)
 
     def _says(self, event: Incoming, value: Text) -> Effect:
         where = Where(answer_slot(event.event_id), event.room_id, event.thread, event.event_id)
@@ -446,29 +575,21 @@ class Desk:
         return Answering(where, reply, who, tools.now(), self._poster)
 
     def _asks(self, event: Incoming, command: Command, asked: Ask, tools: Tools) -> Effect:
-        if asked.wants is Wants.VALUE and event.thread is None and event.room_id != OPERATOR_ROOM:
+        if asked.wants in (Wants.VALUE, Wants.SECRET) and event.thread is None and event.room_id != OPERATOR_ROOM:
             event = replace(event, thread=event.event_id)  # a form does not fill the room
         seconds = tools.settings.bot.question_seconds
         how = how_to_answer(asked, event.sender, seconds)
+        place = Where(answer_slot(event.event_id), event.room_id, event.thread, event.event_id)
 
         def ask(tx: sqlite3.Connection) -> None:
-            questions.ask(
-                tx,
-                slot=answer_slot(event.event_id),
-                room_id=event.room_id,
-                thread=event.thread,
-                asker=event.sender,
-                action=command.name,
-                payload=asked.payload,
-                command_event=event.event_id,
-                now=tools.now(),
-                seconds=seconds,
-                wants=asked.wants,
-            )
-            self._says(event, lines(asked.text, how))(tx)
-            _asked(tx, event.sender, event.room_id, asked, command.name, tools)
+            self._opens(tx, place, event.sender, command.name, event.event_id, asked, tools)
+            self._poster.post(tx, place, lines(asked.text, how))
 
-        return ask
+        def apart(tx: sqlite3.Connection) -> None:
+            slot = f"{place.slot}/direct"
+            self._asks_apart(tx, slot, place, event.sender, command.name, event.event_id, asked, tools)
+
+        return apart if asked.wants is Wants.SECRET else ask
 
     def _commit(self, event: Incoming, tools: Tools, effects: list[Effect]) -> None:
         try:
@@ -495,8 +616,10 @@ def _is_stale(question: Question, tools: Tools) -> bool:
 
 
 def place_of(question: Question) -> Where:
-    """Where a question's message is. A question that no command asked (about a settings file) replies to nothing."""
-    replied = question.command_event if question.command_event != question.slot else None
+    """Where a question's message is. One that no command asked (about a settings file) replies to nothing, nor does one
+    in a direct chat."""
+    own = question.command_event == question.slot or home_of(question) is not None
+    replied = None if own else question.command_event
     return Where(question.slot, question.room_id, question.thread, replied)
 
 
@@ -514,6 +637,8 @@ def how_to_answer(asked: Ask, asker: str, seconds: float) -> Text:
             return text("To do it, reply to this message with ") + name + f". 👎 or “no” does not. {who}"
         case Wants.VALUE:
             return text(f"Reply to this message, or say it in this thread. 👎 or “cancel” gives up. {who}")
+        case Wants.SECRET:
+            return text(f"👎 or “cancel” here gives up. {who}")
         case _:
             return text(f"👍 or “yes” does it, 👎 or “no” does not. {who}")
 
@@ -527,7 +652,30 @@ def wanted_words(question: Question) -> str:
     """What to say to a question that a yes cannot answer."""
     if question.wants == Wants.NAME:
         return f"This one needs more than a yes: reply to my question with “{question.payload.get('name', '')}”."
+    if question.wants == Wants.SECRET:
+        return "I asked for a secret in our direct chat: say it there, never in a room."
     return "I need a value there, not a yes: reply to my question with it."
+
+
+def may_delete(room_id: str, tools: Tools) -> bool | None:
+    """Whether the bot may take away what others said in a room; None: not known."""
+    return next((room.may_delete for room in tools.rooms() if room.room_id == room_id), None)
+
+
+def deletion(room_id: str, tools: Tools) -> str:
+    """What becomes of a message with a secret in this room, as a sentence."""
+    match may_delete(room_id, tools):
+        case True:
+            return "I deleted your message."
+        case False:
+            return "I may not delete messages here: please delete yours yourself."
+        case _:
+            return "I try to delete your message; if it is still there in a minute, please delete it yourself."
+
+
+def _forget(question: Question, tools: Tools) -> None:
+    """The secrets of a launch that will not be go at once."""
+    tools.vault.forget(str(question.payload.get("token", "")))
 
 
 def marked(symbol: str, sentence: Text) -> Text:
@@ -547,7 +695,8 @@ def refusal(error: UserError, event: Incoming, tools: Tools) -> Text:
 def refused(error: UserError, event: Incoming, tools: Tools, command: str) -> Reply:
     """The refusal as an answer; what somebody had no right to is noted."""
     notes = (Note(Deed.REFUSED, command, error.sentence),) if isinstance(error, NotAllowed) else ()
-    return Reply(refusal(error, event, tools), notes=notes)
+    deleted = deletion(event.room_id, tools) if isinstance(error, SecretTyped) else ""
+    return Reply(lines(refusal(error, event, tools), deleted), notes=notes)
 
 
 def _instead(effect: Effect, reply: Reply) -> Effect:

@@ -18,7 +18,7 @@ from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Ask, Reply, Wants
 from chatrixcd_threads.commands.parse import verdict_of_word
 from chatrixcd_threads.commands.phrases import phrase
-from chatrixcd_threads.errors import UserError
+from chatrixcd_threads.errors import SecretTyped, UserError
 from chatrixcd_threads.journal import audit, launches
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.policy.grades import Grade, grade_of
@@ -27,7 +27,7 @@ from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import Forbidden, Missing, NotSemaphore, SemaphoreError
 from chatrixcd_threads.semaphore.evidence import Expected, hosts_of
 from chatrixcd_threads.semaphore.gates import Plan, Version, work_out
-from chatrixcd_threads.semaphore.launch import InDoubt, Mismatch, Started
+from chatrixcd_threads.semaphore.launch import InDoubt, Mismatch, Started, forgotten
 from chatrixcd_threads.semaphore.models import Project, Template
 from chatrixcd_threads.semaphore.wanted import Wanted
 from chatrixcd_threads.text.markup import Text, bold, bullets, code, lines, person, text
@@ -52,26 +52,38 @@ def token_of(call: Call) -> str:
     return hashlib.blake2b(call.event_id.encode(), digest_size=5).hexdigest()
 
 
-def is_known(call: Call) -> bool:
+def is_known(call: Call, token: str = "") -> bool:
     """Whether this command's launch is in the journal already: its handling began before, and was interrupted."""
-    return launches.by_token(call.tools.journal.read(), token_of(call)) is not None
+    return launches.by_token(call.tools.journal.read(), token or token_of(call)) is not None
 
 
-def known_payload(call: Call) -> dict[str, object]:
+def known_payload(call: Call, token: str = "") -> dict[str, object]:
     """The payload of that launch: it goes on from where it stands."""
-    return {"token": token_of(call)}
+    return {"token": token or token_of(call)}
 
 
 def ask(
-    call: Call, project: Project, template: Template, wanted: Wanted, *, why: Text | str = "", verb: str = "run"
+    call: Call,
+    project: Project,
+    template: Template,
+    wanted: Wanted,
+    *,
+    why: Text | str = "",
+    verb: str = "run",
+    token: str = "",
+    problem: str = "",
 ) -> Answer:
-    """The question about exactly this launch, or the launch itself where none is asked. `why` is one more line in it."""
+    """The question about exactly this launch, or the launch itself where none is asked. `why` is one more line in it,
+    `problem` one in the form where something is still missing."""
     refuse_when_unsafe(call, template.name)
+    token = token or token_of(call)
+    filled = refuse_bad_values(call, template, wanted, token)
+    wanted = _with_secrets(wanted, filled.secrets)
     refuse_long_message(call, template.name, wanted, verb)
     base: dict[str, object] = {
         "summary": template.name,
         "name": typed_name(template),
-        "token": token_of(call),
+        "token": token,
         "project": project.name,
         "project_id": project.id,
         "template_id": template.id,
@@ -79,13 +91,14 @@ def ask(
         "wanted": msgspec.to_builtins(wanted),
         "verb": verb,
     }
-    missing = refuse_bad_values(template, wanted).missing
+    missing = filled.missing
     if missing:
         # What will be refused is refused before the form, and there will be variables.
-        some = msgspec.structs.replace(wanted, variables={**wanted.variables, missing[0].name: "…"})
+        open_ones = {each.name: "…" for each in missing if each.type != "secret"}
+        some = msgspec.structs.replace(wanted, variables={**wanted.variables, **open_ones})
         work_out(some, template, version_of(call.tools.semaphore))
-        return forms.ask(call, template, base, missing)
-    plan, wanted = planned(call, project, template, wanted)
+        return forms.ask(call, template, base, missing, problem)
+    plan, wanted = planned(call, project, template, wanted, token)
     grade = grade_of(call.tools.settings.bot, project.name, template.name)
     payload = {**base, "wanted": msgspec.to_builtins(wanted), "body": plan.body}
     if grade is Grade.LOW and not plan.destroys and not call.late:
@@ -144,9 +157,11 @@ def asked_by(sender: str) -> Text:
     return text("Asked by ") + person(sender) + "."
 
 
-def planned(call: Call, project: Project, template: Template, wanted: Wanted) -> tuple[Plan, Wanted]:
+def planned(call: Call, project: Project, template: Template, wanted: Wanted, token: str) -> tuple[Plan, Wanted]:
     """What will really be used. Raises UserError for all that the server would ignore, and for what is missing."""
-    filled = refuse_bad_values(template, wanted)
+    filled = refuse_bad_values(call, template, wanted, token)
+    if filled.missing and all(each.type == "secret" for each in filled.missing):
+        raise forgotten(template.name, ", ".join(each.title or each.name for each in filled.missing))
     if filled.missing:
         names = ", ".join(each.title or each.name for each in filled.missing)
         raise UserError(f"I did not start {template.name}: it needs values for {names}. Give them as NAME=VALUE.")
@@ -157,25 +172,36 @@ def planned(call: Call, project: Project, template: Template, wanted: Wanted) ->
     return replace(plan, expected=resolved(call, project.id, template, wanted, plan.expected)), wanted
 
 
-def refuse_bad_values(template: Template, wanted: Wanted) -> survey.Filled:
+def refuse_bad_values(call: Call, template: Template, wanted: Wanted, token: str) -> survey.Filled:
     """The survey filled as far as it goes. Raises UserError for values that it does not take."""
-    filled = survey.fill(template, wanted.variables)
+    filled = survey.fill(template, wanted.variables, wanted.secrets, call.tools.vault.of(token))
+    for name in filled.typed:
+        call.tools.vault.mask(wanted.variables[name])
     if filled.problems:
-        raise UserError("\n".join([f"I did not start {template.name}.", *filled.problems]))
+        refusal = SecretTyped if filled.typed else UserError
+        raise refusal("\n".join([f"I did not start {template.name}.", *filled.problems]))
     return filled
+
+
+def _with_secrets(wanted: Wanted, names: tuple[str, ...]) -> Wanted:
+    """Secrets are wanted by name; `NAME=` that only asks for one is no variable."""
+    variables = {name: value for name, value in wanted.variables.items() if name not in names}
+    return msgspec.structs.replace(wanted, variables=variables, secrets=names)
 
 
 def answered(call: Call, payload: Mapping[str, object], words: str) -> Answer:
     """An answer to the form: the next question of it, or the one about the launch, or the launch that it had begun."""
-    if is_known(call):
-        return carry_out(call, known_payload(call))
+    token = str(payload["token"])
+    if is_known(call, token):
+        return carry_out(call, known_payload(call, token))
     project_id, template_id = int(str(payload["project_id"])), int(str(payload["template_id"]))
     template = call.tools.semaphore.template(project_id, template_id)
+    lost = forms.lost(call, payload)
     wanted, problem = forms.take(call, template, payload, words)
     if problem:
-        return forms.ask(call, template, payload, refuse_bad_values(template, wanted).missing, problem)
+        return forms.ask(call, template, payload, refuse_bad_values(call, template, wanted, token).missing, problem)
     project = call.tools.semaphore.project(project_id)
-    return ask(call, project, template, wanted, verb=str(payload["verb"]))
+    return ask(call, project, template, wanted, verb=str(payload["verb"]), token=token, problem=lost)
 
 
 def resolved(call: Call, project_id: int, template: Template, wanted: Wanted, expected: Expected) -> Expected:
@@ -202,6 +228,8 @@ def carry_out(call: Call, payload: Mapping[str, object]) -> Answer:
     known = launches.by_token(call.tools.journal.read(), token)
     if known is None:
         refuse_when_unsafe(call, str(payload["summary"]))
+        if payload.get("planned") and not _holds_secrets(call, payload, token):
+            return _ask_again(call, payload, token)
         _record(call, payload, token)
     try:
         started = _launched(call, token, int(str(payload.get("doubt", 0))))
@@ -234,19 +262,38 @@ def _launched(call: Call, token: str, allowed: int) -> Started:
         raise
 
 
-def _record(call: Call, payload: Mapping[str, object], token: str) -> None:
-    """The launch into the journal, if it is still exactly the one that was asked about."""
+def _holds_secrets(call: Call, payload: Mapping[str, object], token: str) -> bool:
+    return call.tools.vault.of(token).keys() >= set(msgspec.convert(payload["wanted"], Wanted).secrets)
+
+
+def _ask_again(call: Call, payload: Mapping[str, object], token: str) -> Answer:
+    """For real after a dry run, whose secrets were forgotten when it had been started."""
     project_id, template_id = int(str(payload["project_id"])), int(str(payload["template_id"]))
     semaphore = call.tools.semaphore
-    template = semaphore.template(project_id, template_id)
+    project, template = semaphore.project(project_id), semaphore.template(project_id, template_id)
+    refuse_changed(payload, template)
+    wanted = msgspec.convert(payload["wanted"], Wanted)
+    return ask(call, project, template, wanted, verb=str(payload["verb"]), token=token)
+
+
+def refuse_changed(payload: Mapping[str, object], template: Template) -> None:
+    """Raises UserError when the template is not the one that was asked about."""
     changed = changes(payload["template"], template)
     if changed:
         raise UserError(
             f"I did not start {template.name}: the template was changed in Semaphore after I had asked "
             f"({', '.join(changed)}). Please ask again."
         )
+
+
+def _record(call: Call, payload: Mapping[str, object], token: str) -> None:
+    """The launch into the journal, if it is still exactly the one that was asked about."""
+    project_id, template_id = int(str(payload["project_id"])), int(str(payload["template_id"]))
+    semaphore = call.tools.semaphore
+    template = semaphore.template(project_id, template_id)
+    refuse_changed(payload, template)
     wanted = msgspec.convert(payload["wanted"], Wanted)
-    plan, _ = planned(call, Project(project_id), template, wanted)
+    plan, _ = planned(call, Project(project_id), template, wanted, token)
     if "body" in payload and json.loads(json.dumps(plan.body)) != payload["body"]:
         raise UserError(
             f"I did not start {template.name}: Semaphore would be asked for something else now than when I asked you. "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from chatrixcd_threads.journal import outbox
 from chatrixcd_threads.journal.outbox import Priority
+from chatrixcd_threads.journal.questions import Question
 from chatrixcd_threads.text.fit import Attachment, fit
 from chatrixcd_threads.text.markup import Text
 from chatrixcd_threads.text.redact import Redactor
@@ -20,6 +21,14 @@ class Where:
     room_id: str
     thread: str | None = None
     reply_to: str | None = None
+
+
+def home_of(question: Question) -> Where | None:
+    """The message that speaks of a question where the command was said, when it is asked in a direct chat instead."""
+    home = question.payload.get("home")
+    if not isinstance(home, dict):
+        return None
+    return Where(home["slot"], home["room_id"], home["thread"], question.command_event)
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,7 @@ class Reporter:
         )
         del payload["body"]
         payload["wanted"].pop("dry_run", None)
-        payload |= {"verb": "run", "token": f"{payload['token']}r"}
+        payload |= {"verb": "run", "token": f"{payload['token']}r", "planned": True}
         grade = grade_of(tools.settings.bot, str(payload.get("project", "")), launch.template_name)
         asked = Ask(real, payload, Wants.NAME if grade is Grade.HIGH else Wants.YES)
         shown = lines(real, how_to_answer(asked, follow.person, PLAN_SECONDS))

@@ -66,6 +66,12 @@ def unreadable(connection: sqlite3.Connection, since: float) -> dict[str, int]:
     return {str(row[0]): int(row[1]) for row in rows}
 
 
+def is_secret(connection: sqlite3.Connection, event_id: str) -> bool:
+    """Whether this event was the answer to a question for a secret."""
+    row = connection.execute("SELECT 1 FROM inbox WHERE event_id = ? AND kind = 'secret'", (event_id,)).fetchone()
+    return row is not None
+
+
 def known(connection: sqlite3.Connection, event_id: str) -> bool:
     """Whether this event was accepted before."""
     return connection.execute("SELECT 1 FROM inbox WHERE event_id = ?", (event_id,)).fetchone() is not None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from chatrixcd_threads.events import Incoming, Kind
@@ -40,11 +40,13 @@ class Chatter:
 class Said:
     """Words in reply to something or in a thread. Kept only when an open question waits for them; else they are chatter.
 
-    `verdict` is the same as a yes or no, when it is one.
+    `verdict` is the same as a yes or no, when it is one. `clear`: it came in clear where nothing may. Of people who were asked for
+    a secret in their room all that they say there comes like this.
     """
 
     words: Incoming
     verdict: Incoming | None
+    clear: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,21 @@ class Opened:
 Heard = Incoming | Echo | Chatter | Said | Opened
 
 
-def commit(tx: sqlite3.Connection, heard: Sequence[Heard], key: str, token: str) -> list[Incoming]:
-    """Stores what concerns the bot, and the token under its key with it. Returns the new events, for the inbox queue."""
+def _forgets(event_id: str, words: str) -> None:
+    """Nobody keeps secrets."""
+
+
+def commit(
+    tx: sqlite3.Connection,
+    heard: Sequence[Heard],
+    key: str,
+    token: str,
+    keep: Callable[[str, str], None] = _forgets,
+) -> list[Incoming]:
+    """Stores what concerns the bot, and the token under its key with it. Returns the new events, for the inbox queue.
+
+    The words of an answer to a question for a secret go to `keep`, with the id of their event, and are never stored.
+    """
     journal = get_meta(tx, "journal") or ""
     fresh: list[Incoming] = []
     for each in heard:
@@ -68,7 +83,11 @@ def commit(tx: sqlite3.Connection, heard: Sequence[Heard], key: str, token: str)
         if item is None:
             continue
         if isinstance(item, Said):
-            item = _taken(tx, item)
+            words, item = item.words.text, _taken(tx, item)
+            if isinstance(item, Incoming) and item.kind is Kind.SECRET and not inbox.known(tx, item.event_id):
+                keep(item.event_id, words)
+        if isinstance(item, Incoming) and item.kind is Kind.EDITED and inbox.is_secret(tx, item.target or ""):
+            item = _without_words(item, Kind.EXPOSED)  # nothing is taken from an edit, and it is not left there either
         if isinstance(item, Echo):
             outbox.echoed(tx, item.event_id, outbox.row_of_txn(journal, item.txn) if item.txn else None)
         elif isinstance(item, Chatter):
@@ -83,7 +102,9 @@ def commit(tx: sqlite3.Connection, heard: Sequence[Heard], key: str, token: str)
     return fresh
 
 
-_ANSWERS: Final = frozenset({Kind.REACTION, Kind.ANSWER, Kind.SAID, Kind.WITHDRAWN, Kind.EDITED})
+_ANSWERS: Final = frozenset(
+    {Kind.REACTION, Kind.ANSWER, Kind.SAID, Kind.SECRET, Kind.EXPOSED, Kind.WITHDRAWN, Kind.EDITED}
+)
 
 
 def _unless_repeated(tx: sqlite3.Connection, sealed: Opened) -> Incoming | Said | None:
@@ -99,9 +120,23 @@ def _taken(tx: sqlite3.Connection, said: Said) -> Incoming | Chatter:
     """As what the words count: an answer, a yes or no, or nothing."""
     words = said.words
     found = questions.meant(tx, words.room_id, words.sender, words.target, words.thread)[:1]
-    if any(each.asker == words.sender and each.state == "open" and each.wants != "yes" for each in found):
-        return words
-    return said.verdict or Chatter(words.room_id, words.sender)
+    mine = next((each for each in found if each.asker == words.sender and each.state == "open"), None)
+    if mine is not None and mine.wants == "secret":
+        if mine.room_id != words.room_id:
+            return said.verdict or _without_words(words, Kind.EXPOSED)
+    elif mine is not None and not said.clear:
+        if mine.wants != "yes":
+            return words
+        if said.verdict is not None:
+            return said.verdict
+    asked = questions.secret_in(tx, words.room_id, words.sender)
+    if asked is not None:
+        return replace(_without_words(words, Kind.EXPOSED if said.clear else Kind.SECRET), target=asked)
+    return (said.verdict if not said.clear else None) or Chatter(words.room_id, words.sender)
+
+
+def _without_words(words: Incoming, kind: Kind) -> Incoming:
+    return replace(words, kind=kind, text="")
 
 
 def _concerns_us(tx: sqlite3.Connection, item: Incoming) -> bool:
@@ -113,14 +148,14 @@ def _concerns_us(tx: sqlite3.Connection, item: Incoming) -> bool:
             return tx.execute("INSERT OR IGNORE INTO meta (key, value) VALUES (?, '')", (key,)).rowcount == 1
         case Kind.REACTION:  # on the question itself, never on the command
             found = questions.by_event(tx, item.target or "")
-            return found is not None and found.state == "open" and found.room_id == item.room_id
+            return found is not None and found.state == "open" and questions.heard_in(found, item.room_id)
         case Kind.ANSWER:
             if item.target is not None or item.thread is not None:
                 return _means_open(tx, item)
             # A bare word: in the room itself, to nobody in particular.
             open_ones = questions.open_for(tx, item.room_id, item.sender)
             return any(outbox.in_sight(tx, question.slot) for question in open_ones)
-        case Kind.SAID:
+        case Kind.SAID | Kind.SECRET | Kind.EXPOSED:
             return True  # it was taken for an answer above
         case Kind.WITHDRAWN | Kind.EDITED:
             return item.target is not None and questions.of_command(tx, item.target, item.sender) is not None

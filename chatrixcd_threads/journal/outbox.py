@@ -60,6 +60,11 @@ def put(
     )
 
 
+def delete(tx: sqlite3.Connection, room_id: str, event_id: str, reason: str) -> None:
+    """A message of somebody is to be taken away. It goes the way of a message: once, and through crashes."""
+    put(tx, f"delete:{event_id}", room_id, {"redacts": event_id, "reason": reason}, Priority.ANSWER)
+
+
 HERE = "console"  # the room of the operator: what is said there is read from the journal and never sent
 
 

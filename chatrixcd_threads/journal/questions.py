@@ -12,7 +12,8 @@ from dataclasses import dataclass
 class Question:
     """An asked question. `action` names the declared command that goes on with `payload` after the answer.
 
-    `wants` is what counts as an answer: `yes` (a word or a reaction), `name` (typed as it stands), or `value`.
+    `wants` is what counts as an answer: `yes` (a word or a reaction), `name` (typed as it stands), `value`, or `secret`: asked in
+    a direct chat, while `home` in the payload tells the message that speaks of it where the command was said.
     """
 
     id: int
@@ -62,11 +63,53 @@ def ask(
 
 
 def by_event(connection: sqlite3.Connection, event_id: str) -> Question | None:
-    """The question whose message is this event, open or not."""
+    """The question whose message is this event, open or not; or the open one that is asked elsewhere instead."""
     row = connection.execute(
         "SELECT q.* FROM questions q JOIN outbox o ON o.slot = q.slot WHERE o.event_id = ?", (event_id,)
     ).fetchone()
-    return None if row is None else _question(row)
+    question = None if row is None else _question(row)
+    if question is not None and question.state == "open":
+        return question
+    return _asked_elsewhere(connection, event_id) or question
+
+
+def _asked_elsewhere(connection: sqlite3.Connection, event_id: str) -> Question | None:
+    rows = connection.execute("SELECT * FROM questions WHERE state = 'open' AND wants = 'secret'").fetchall()
+    if not rows:
+        return None
+    said = connection.execute("SELECT slot FROM outbox WHERE event_id = ?", (event_id,)).fetchone()
+    found = [each for each in map(_question, rows) if said is not None and home_slot(each) == said["slot"]]
+    return found[0] if found else None
+
+
+def heard_in(question: Question, room_id: str) -> bool:
+    """Whether an answer in this room can count: a question for a secret is spoken of in the room of the command, too."""
+    home = question.payload.get("home")
+    return room_id == question.room_id or (isinstance(home, dict) and home["room_id"] == room_id)
+
+
+def home_slot(question: Question) -> str | None:
+    """The slot of the message that speaks of a question where the command was said, when it is asked elsewhere."""
+    home = question.payload.get("home")
+    return str(home["slot"]) if isinstance(home, dict) else None
+
+
+def asked_for_secrets(connection: sqlite3.Connection, room_id: str) -> frozenset[str]:
+    """The people of whom a secret is wanted in this room."""
+    rows = connection.execute(
+        "SELECT asker FROM questions WHERE state = 'open' AND wants = 'secret' AND room_id = ?", (room_id,)
+    ).fetchall()
+    return frozenset(str(row[0]) for row in rows)
+
+
+def secret_in(connection: sqlite3.Connection, room_id: str, asker: str) -> str | None:
+    """The message of the newest open question for a secret of this person in this room, once it has been seen there."""
+    row = connection.execute(
+        "SELECT o.event_id FROM questions q JOIN outbox o ON o.slot = q.slot WHERE q.state = 'open' AND q.wants = 'secret'"
+        " AND q.room_id = ? AND q.asker = ? AND o.echoed = 1 ORDER BY q.id DESC LIMIT 1",
+        (room_id, asker),
+    ).fetchone()
+    return None if row is None or row[0] is None else str(row[0])
 
 
 def meant(
@@ -77,7 +120,7 @@ def meant(
     What is replied to counts also when it is not open any more, unless something is open in the thread.
     """
     found = _replied(connection, target, asker) if target is not None else None
-    if found is not None and found.room_id != room_id:
+    if found is not None and not heard_in(found, room_id):
         return []
     if found is not None and found.state == "open":
         return [found]
@@ -101,7 +144,17 @@ def _in_thread(connection: sqlite3.Connection, room_id: str, asker: str, root: s
         " q.asker IN (?2, '') AND o.event_id = ?3) ORDER BY q.id DESC",
         (room_id, asker, root),
     ).fetchall()
-    return [_question(row) for row in rows]
+    return [*(_question(row) for row in rows), *_secrets_of(connection, room_id, asker, root)]
+
+
+def _secrets_of(connection: sqlite3.Connection, room_id: str, asker: str, root: str) -> list[Question]:
+    """The open questions for secrets that are spoken of in this thread, and asked in a direct chat."""
+    rows = connection.execute(
+        "SELECT * FROM questions WHERE state = 'open' AND wants = 'secret' AND asker = ? AND room_id != ? ORDER BY id DESC",
+        (asker, room_id),
+    ).fetchall()
+    asked = [each for each in map(_question, rows) if heard_in(each, room_id)]
+    return [each for each in asked if root in (each.command_event, each.payload["home"]["thread"])]  # type: ignore[index]
 
 
 def of_command(connection: sqlite3.Connection, event_id: str, asker: str) -> Question | None:

@@ -6,7 +6,7 @@ Nothing acts here; the texts of other messages are not kept.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final, TypeGuard
 
 from nio import MegolmEvent
@@ -22,15 +22,24 @@ LONGEST_COMMAND: Final = 4_000  # characters of the first line
 LONGEST_ID: Final = 255
 
 
-async def heard(client: GuardedClient, room_id: str, events: Iterable[Any], prefix: str, *, now: float) -> list[Heard]:
+async def heard(
+    client: GuardedClient,
+    room_id: str,
+    events: Iterable[Any],
+    prefix: str,
+    *,
+    now: float,
+    asked: Collection[str] = (),
+) -> list[Heard]:
     """What the bot heard in one room, in the order of the timeline; nothing from before it came in.
 
-    `now`: seconds since the epoch, by our clock, when the events had just come.
+    `now`: seconds since the epoch, by our clock, when the events had just come. `asked` are the people of whom a secret is wanted
+    in this room: any of their words may be the answer.
     """
     encrypted = bool(client.rooms[room_id].encrypted) if room_id in client.rooms else False
     result: list[Heard] = []
     for event in since_own_join(list(events), client.user_id):
-        item = _one(client, room_id, event, prefix, encrypted, now)
+        item = _one(client, room_id, event, prefix, encrypted, asked, now)
         told = item.words if isinstance(item, Said) else item
         if isinstance(told, Incoming) and not await _is_senders_own(client, event):
             log.warning("%s claims to be from %s, but its key is not; it is refused", told.event_id, told.sender)
@@ -63,7 +72,9 @@ def _joins(source: dict[str, Any]) -> bool:
     return bool(_dict(source.get("content")).get("membership") == "join" and before.get("membership") != "join")
 
 
-def _one(client: GuardedClient, room_id: str, event: Any, prefix: str, encrypted: bool, now: float) -> Heard | None:
+def _one(
+    client: GuardedClient, room_id: str, event: Any, prefix: str, encrypted: bool, asked: Collection[str], now: float
+) -> Heard | None:
     source = _source(event)
     event_id, sender, kind = source.get("event_id"), source.get("sender"), source.get("type")
     if not _storable(event_id) or not _storable(sender) or event_id in client.refused:
@@ -87,13 +98,15 @@ def _one(client: GuardedClient, room_id: str, event: Any, prefix: str, encrypted
         return _withdrawn(base, source.get("redacts") or content.get("redacts"))
     if kind != "m.room.message" or content.get("msgtype") != "m.text":
         return None
-    in_clear = encrypted and not getattr(event, "decrypted", False)
+    in_clear = (encrypted or sender in asked) and not getattr(event, "decrypted", False)
     if relation.get("rel_type") == "m.replace":
         return None if in_clear else _edited(base, relation, _dict(content.get("m.new_content")), prefix)
-    return _message(base, content.get("body"), relation, prefix, in_clear)
+    return _message(base, content.get("body"), relation, prefix, in_clear, sender in asked)
 
 
-def _message(base: Incoming, body: object, relation: dict[str, Any], prefix: str, in_clear: bool) -> Heard | None:
+def _message(
+    base: Incoming, body: object, relation: dict[str, Any], prefix: str, in_clear: bool, was_asked: bool
+) -> Heard | None:
     if not isinstance(body, str):
         return None
     body = body.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair cannot be stored
@@ -107,6 +120,9 @@ def _message(base: Incoming, body: object, relation: dict[str, Any], prefix: str
         return _as(base, Kind.CLEAR if in_clear else Kind.COMMAND, line, target)
     verdict = verdict_of_word(words) if len(words) < 100 else None
     answer = _as(base, Kind.ANSWER, verdict, target) if verdict is not None else None
+    if was_asked:  # too long a secret is none, and its sender hears so
+        short = words.strip() if len(words) <= LONGEST_COMMAND else ""
+        return Said(_as(base, Kind.SAID, short, target), answer, clear=in_clear)
     if in_clear or len(words) > LONGEST_COMMAND:
         return Chatter(base.room_id, base.sender)
     if target is not None or base.thread is not None:

@@ -15,6 +15,7 @@ from chatrixcd_threads.journal import audit, invites
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.client import GuardedClient
+from chatrixcd_threads.matrix.direct import DirectRooms
 from chatrixcd_threads.matrix.patience import Backoff
 from chatrixcd_threads.matrix.sync import TROUBLE
 
@@ -35,6 +36,7 @@ class Invites:
         may_invite: Callable[[str], bool],
         now: Callable[[], float] = time.time,
     ) -> None:
+        self.direct = DirectRooms(client, journal)
         self._client, self._journal, self._may_invite, self._now = client, journal, may_invite, now
         self._due = asyncio.Event()
         self._backoff = Backoff()
@@ -42,6 +44,7 @@ class Invites:
 
     def look(self, response: SyncResponse) -> None:
         """After every sync: there may be something to follow, or somebody may invite now who could not before."""
+        self.direct.look()
         if response.rooms.invite or response.rooms.leave:
             self.note(response)
         if response.rooms.invite or not self._trouble:
@@ -130,6 +133,8 @@ class Invites:
                 return await self._join(room)
             case "refuse":
                 return await self._refuse(room)
+            case "direct":
+                return await self.direct.open(room)
             case _:
                 return (await self._leave(room))[0]
 

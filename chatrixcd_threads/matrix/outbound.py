@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import aiohttp
-from nio import LocalProtocolError, RoomSendResponse, UploadResponse
+from nio import LocalProtocolError, RoomRedactResponse, RoomSendResponse, UploadResponse
 
 from chatrixcd_threads.journal import outbox
 from chatrixcd_threads.journal.db import Journal, get_meta
@@ -111,7 +111,7 @@ class Sender:
         except (Retry, *CRYPTO_TROUBLE, *TROUBLE) as error:
             self._later(str(error) or type(error).__name__)
             return
-        if isinstance(response, RoomSendResponse):
+        if isinstance(response, RoomSendResponse | RoomRedactResponse):
             with self._journal.write() as tx:
                 outbox.sent(tx, sending, response.event_id)
             self._pulse.sent()
@@ -122,6 +122,9 @@ class Sender:
 
     async def _put(self, sending: Sending) -> Any:
         row: dict[str, Any] = sending.content
+        if "redacts" in row:
+            txn = outbox.txn_id(self._id, sending.id, sending.version)
+            return await self._client.room_redact(sending.room_id, row["redacts"], row["reason"], txn)
         if sending.file is not None:  # a file cannot be edited: a newer one is a message of its own
             room = self._client.rooms[sending.room_id]
             data = sending.file

@@ -47,8 +47,10 @@ class MatrixService(Service):
         journal: Journal,
         inbox: queue.Queue[InboxItem],
         clock: Callable[[], float] = time.monotonic,
+        keep: Callable[[str, str], None] = lambda event_id, words: None,
     ) -> None:
         self._settings, self._journal, self._inbox, self._clock = settings, journal, inbox, clock
+        self._keep = keep  # takes the words of a secret, which the journal must not hold
         self._requests: queue.SimpleQueue[RoomRequest] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: Session | None = None
@@ -92,7 +94,7 @@ class MatrixService(Service):
         self._on_loop(self._wake_sender)
 
     def ask(self, verb: str, room: str) -> RoomOutcome:
-        """Joins or parts a room, or refuses an invitation, for a worker, which waits here for at most a minute."""
+        """Joins or parts a room, refuses an invitation or opens a direct chat for a worker, which waits here for at most a minute."""
         answer: queue.SimpleQueue[RoomOutcome] = queue.SimpleQueue()
         self._requests.put(RoomRequest(verb, room, answer))
         self._on_loop(self._take_requests)
@@ -168,6 +170,7 @@ class MatrixService(Service):
                 self._clock,
                 self._show_devices,
                 self.pulse,
+                self._keep,
             )
             self._take_requests()
             await self._session.run(stopping, backoff)

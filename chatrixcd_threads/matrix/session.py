@@ -51,12 +51,13 @@ class Session:
         clock: Callable[[], float],
         show_devices: Callable[[Devices], None] = lambda devices: None,
         pulse: Pulse | None = None,
+        keep: Callable[[str, str], None] = lambda event_id, words: None,
     ) -> None:
         self._pulse = pulse or Pulse()
         self._client, self._inbox, self._publish = client, inbox, publish
         self._settings, self._journal, self._state = settings, journal, state
         self.sender = Sender(client, journal, clock, self._pulse)
-        self._syncer = Syncer(client, journal, lambda: settings().bot.command_prefix)
+        self._syncer = Syncer(client, journal, lambda: settings().bot.command_prefix, keep)
         self._invites = Invites(client, journal, lambda user: Access(settings().bot).may_invite(user))
         self.verifier = Verifier(client, journal, lambda user: user in settings().bot.admin_users, show_devices)
         self._known = asyncio.Event()  # the rooms are known: sending may begin
@@ -161,6 +162,7 @@ class Session:
         if response.rooms.leave or _has_members(response) or not self._known.is_set():
             self.verifier.show()
         if response.rooms.join or response.rooms.leave or not self._known.is_set():
+            own = self._invites.direct.made()
             self._publish(
                 tuple(
                     RoomInfo(
@@ -169,6 +171,7 @@ class Session:
                         bool(room.encrypted),
                         room.member_count,
                         may_speak(room, self._client.user_id),
+                        room_id in own or may_delete(room, self._client.user_id),
                     )
                     for room_id, room in self._client.rooms.items()
                 )
@@ -186,5 +189,16 @@ def may_speak(room: Any, user_id: str) -> bool | None:
         return None
     kind = "m.room.encrypted" if room.encrypted else "m.room.message"
     allowed = bool(room.power_levels.can_user_send_message(user_id, kind))
-    above_levels = room.room_version.isdecimal() and int(room.room_version) >= CREATORS_ABOVE
-    return allowed or (None if above_levels else False)
+    return allowed or (None if _has_creators_above(room) else False)
+
+
+def may_delete(room: Any, user_id: str) -> bool | None:
+    """Whether the power levels let the user take away messages of others; None where they are not known."""
+    if not room.power_levels.users:
+        return None
+    allowed = bool(room.power_levels.can_user_redact(user_id))
+    return allowed or (None if _has_creators_above(room) else False)
+
+
+def _has_creators_above(room: Any) -> bool:
+    return bool(room.room_version.isdecimal() and int(room.room_version) >= CREATORS_ABOVE)

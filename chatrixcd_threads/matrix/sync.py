@@ -12,7 +12,7 @@ import aiohttp
 from nio import LocalProtocolError, SyncResponse
 
 from chatrixcd_threads.events import Incoming
-from chatrixcd_threads.journal import intake, opened
+from chatrixcd_threads.journal import intake, opened, questions
 from chatrixcd_threads.journal.db import Journal, get_meta
 from chatrixcd_threads.journal.intake import Heard
 from chatrixcd_threads.matrix import gaps, inbound
@@ -76,8 +76,14 @@ async def tend_keys(client: GuardedClient) -> None:
 class Syncer:
     """Owner: the sync thread's loop. The token is the journal's; nio's own is overwritten before each turn."""
 
-    def __init__(self, client: GuardedClient, journal: Journal, prefix: Callable[[], str]) -> None:
-        self._client, self._journal, self._prefix = client, journal, prefix
+    def __init__(
+        self,
+        client: GuardedClient,
+        journal: Journal,
+        prefix: Callable[[], str],
+        keep: Callable[[str, str], None] = lambda event_id, words: None,
+    ) -> None:
+        self._client, self._journal, self._prefix, self._keep = client, journal, prefix, keep
         self._filter: str | dict[str, Any] = FILTER
         self._first = True
         self._token_key = intake.token_key(client.user_id, client.homeserver)
@@ -93,7 +99,7 @@ class Syncer:
                     continue  # no room has such an id; the console's must not be spoken in from outside
                 heard += await self._room(room_id, info.timeline, since)
         with self._journal.write() as tx:
-            fresh = intake.commit(tx, heard, self._token_key, response.next_batch)
+            fresh = intake.commit(tx, heard, self._token_key, response.next_batch, self._keep)
             if self._first:
                 opened.fold(tx)
         self._client.refused.clear()
@@ -130,6 +136,7 @@ class Syncer:
         try:
             if timeline.limited and timeline.prev_batch:
                 events[:0] = await gaps.fill(self._client, room_id, timeline.prev_batch, since)
-            return await inbound.heard(self._client, room_id, events, self._prefix(), now=time.time())
+            asked = questions.asked_for_secrets(self._journal.read(), room_id)
+            return await inbound.heard(self._client, room_id, events, self._prefix(), now=time.time(), asked=asked)
         except TROUBLE as error:
             raise Retry(f"{room_id}: {type(error).__name__}") from error

@@ -388,6 +388,8 @@ def _facts(wanted: Wanted, template: Template, kind: str) -> Iterable[str]:
         yield f"Arguments: {' '.join(wanted.arguments)}"
     if wanted.variables:
         yield "Variables: " + ", ".join(f"{name}={value}" for name, value in sorted(wanted.variables.items()))
+    if wanted.secrets:
+        yield "Secrets: " + ", ".join(f"{name}=••••" for name in sorted(wanted.secrets))
 
 
 def _own(template: Template, name: str) -> tuple[str, ...]:

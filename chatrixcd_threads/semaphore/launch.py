@@ -7,9 +7,10 @@ told whether a task was started, the room is told exactly that (API.md 20.4).
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -25,6 +26,7 @@ from chatrixcd_threads.semaphore.errors import SemaphoreError, TimedOut
 from chatrixcd_threads.semaphore.gates import differences
 from chatrixcd_threads.semaphore.models import Task
 from chatrixcd_threads.semaphore.stopping import doubt_of, stop_when_started
+from chatrixcd_threads.text.vault import Vault
 
 log = logging.getLogger("chatrixcd.launch")
 
@@ -60,8 +62,16 @@ class InDoubt(UserError):
         self.doubts = doubts
 
 
+def forgotten(name: str, secrets: str) -> UserError:
+    """Why a launch is not sent whose secrets are gone."""
+    return UserError(
+        f"I did not start {name}: I do not have its secrets any more ({secrets}). I was restarted or it took too long, and I "
+        "forget secrets on purpose. Please ask again."
+    )
+
+
 class Launcher:
-    """Any worker thread; all state is in the journal."""
+    """Any worker thread; all state is in the journal, but for secrets: those are in the vault alone."""
 
     def __init__(
         self,
@@ -70,7 +80,9 @@ class Launcher:
         now: Callable[[], float],
         started: Callable[[], None],
         pause: Callable[[float], None] = time.sleep,
+        vault: Vault | None = None,
     ) -> None:
+        self._vault = vault or Vault()
         self._journal, self._semaphore, self._now = journal, semaphore, now
         self._started, self._pause = started, pause
 
@@ -105,16 +117,30 @@ class Launcher:
                 )
 
     def _post(self, launch: Launch) -> Started:
+        body = self._body(launch)
         self._move(launch, "sending")
         try:
-            task = self._semaphore.start(launch.project_id, launch.body)
+            task = self._semaphore.start(launch.project_id, body)
         except SemaphoreError as error:
             log.warning("launch %s: %s", launch.token, error.kind)
             if not error.sent:
+                self._vault.forget(launch.token)
                 self._move(launch, "failed", Deed.FAILED, error.sentence)
                 raise
             return self._look(launch, error.sentence, refused=error)
         return self._note(launch, task, found=False)
+
+    def _body(self, launch: Launch) -> Mapping[str, object]:
+        """What is posted: the body of the journal, and the secrets, which are nowhere else."""
+        names = json.loads(launch.payload or "{}").get("wanted", {}).get("secrets", [])
+        if not names:
+            return launch.body
+        values = self._vault.of(launch.token)
+        if not values.keys() >= set(names):
+            error = forgotten(launch.template_name, ", ".join(names))
+            self._move(launch, "failed", Deed.FAILED, error.sentence)
+            raise error
+        return {**launch.body, "secret": json.dumps({name: values[name] for name in names}, ensure_ascii=False)}
 
     def _again(self, launch: Launch, allowed: bool) -> Started:
         """One more look; then it is sent once more, if a person has looked as well and wants that."""
@@ -155,6 +181,7 @@ class Launcher:
                 stuck = isinstance(refused, TimedOut) and found.status == "waiting"
                 return self._note(launch, found, found=True, stuck=stuck)
         if refused is not None and ended:
+            self._vault.forget(launch.token)
             self._move(launch, "failed", Deed.FAILED, refused.sentence)
             raise refused
         saw = (
@@ -181,6 +208,7 @@ class Launcher:
             self._tell(tx, launch, Deed.STARTED, f"#{task.id}, token {launch.token}{found_it}")
             if other:
                 self._tell(tx, launch, Deed.MISMATCH, f"#{task.id}, token {launch.token}: {'; '.join(other)}")
+        self._vault.forget(launch.token)
         self._started()
         if other:
             raise self._stopped(launch, task)

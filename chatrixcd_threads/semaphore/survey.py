@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,26 +12,39 @@ from chatrixcd_threads.semaphore.wanted import family
 
 _INT: Final = re.compile(r"-?\d{1,18}")
 CHOICES: Final = frozenset({"enum", "select"})
+LONGEST_SECRET: Final = 4_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """The variables to send, those that are still to be asked for, and what is wrong with given ones."""
+    """The variables to send, those that are still to be asked for, and what is wrong with given ones.
+
+    `secrets` are the secrets that go with them, `typed` those that were given where everybody can read them.
+    """
 
     values: Mapping[str, str]
     missing: tuple[SurveyVar, ...]
     problems: tuple[str, ...]
+    secrets: tuple[str, ...] = ()
+    typed: tuple[str, ...] = ()
 
 
-def fill(template: Template, given: Mapping[str, str]) -> Filled:
-    """Given values checked, defaults put in, and what is required and not there. Names outside the survey pass as they are."""
+def fill(
+    template: Template, given: Mapping[str, str], secrets: Collection[str] = (), held: Collection[str] = ()
+) -> Filled:
+    """Given values checked, defaults put in, and what is required and not there. Names outside the survey pass as they are.
+
+    `secrets` are the names of those that are wanted besides the required ones, `held` of those whose values are known. Secrets are
+    asked for last.
+    """
     values = dict(given)
     missing: list[SurveyVar] = []
     problems: list[str] = []
+    named: list[SurveyVar] = []
     for each in template.survey_vars:
         if each.type == "secret":
-            problems += _secret_trouble(each, template, given)
-            missing += [each] if each.required and not problems else []
+            values.pop(each.name, None)
+            named += [each] if each.required or each.name in given or each.name in secrets else []
             continue
         if each.name in given:
             value, problem = read(each, given[each.name])
@@ -41,7 +54,10 @@ def fill(template: Template, given: Mapping[str, str]) -> Filled:
             values[each.name] = default
         elif each.required:
             missing.append(each)
-    return Filled(values, tuple(missing), tuple(problems))
+    problems += [problem for each in named for problem in _secret_trouble(each, template, given)]
+    missing += [each for each in named if each.name not in held]
+    typed = tuple(each.name for each in named if given.get(each.name))
+    return Filled(values, tuple(missing), tuple(problems), tuple(each.name for each in named), typed)
 
 
 def read(variable: SurveyVar, typed: str) -> tuple[str, str]:
@@ -53,6 +69,13 @@ def read(variable: SurveyVar, typed: str) -> tuple[str, str]:
     if variable.type in CHOICES and typed:
         return _chosen(variable, typed)
     return typed.strip() if variable.type == "int" else typed, ""
+
+
+def read_secret(variable: SurveyVar, typed: str) -> str:
+    """What is wrong with a secret (empty: nothing), without a word of it."""
+    if not typed:
+        return f"{variable.name}: I need one message of text, of at most {LONGEST_SECRET} characters."
+    return "" if len(typed) <= LONGEST_SECRET else f"{variable.name}: longer than {LONGEST_SECRET} characters."
 
 
 def default_of(variable: SurveyVar) -> str:
@@ -84,10 +107,12 @@ def _choice(variable: SurveyVar, typed: str) -> str | None:
 
 
 def _secret_trouble(variable: SurveyVar, template: Template, given: Mapping[str, str]) -> list[str]:
-    if variable.name in given:
-        return [f"{variable.name} is a secret. Never type it in a room: I ask you for it in a direct chat."]
-    if variable.required and family(template.app) != "ansible":
-        return [
+    found = []
+    if given.get(variable.name):
+        how = "" if variable.required else f", when you type {variable.name}= with nothing behind it"
+        found.append(f"{variable.name} is a secret. Never type it in a room: I ask you for it in a direct chat{how}.")
+    if family(template.app) != "ansible":
+        found.append(
             f"{variable.name} is a secret, and Semaphore gives secrets to ansible only: this job would run without it."
-        ]
-    return []
+        )
+    return found

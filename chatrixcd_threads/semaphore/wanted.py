@@ -29,6 +29,7 @@ class Wanted(msgspec.Struct, frozen=True, omit_defaults=True):
     upgrade: bool = False
     reconfigure: bool = False
     build: int | None = None  # the task whose build is deployed
+    secrets: tuple[str, ...] = ()  # names only: the values are in the vault
 
 
 def family(app: str) -> str:

@@ -35,14 +35,19 @@ class Redactor:
     """Replaces known secrets (asked for anew each time, so that a reloaded file counts) and well-known forms."""
 
     def __init__(self, secrets: Callable[[], Iterable[str]], *, identifiers: bool = False) -> None:
-        self._secrets = secrets
+        self._sources: tuple[Callable[[], Iterable[str]], ...] = (secrets,)
         self._identifiers = identifiers
+
+    def know(self, secrets: Callable[[], Iterable[str]]) -> None:
+        """More secrets, asked for anew each time as well. Called before there are other threads."""
+        self._sources = (*self._sources, secrets)
 
     def clean(self, value: str) -> str:
         """The text without secrets."""
-        for secret in self._secrets():
-            if len(secret) >= 4:
-                value = value.replace(secret, MASK)
+        for secrets in self._sources:
+            for secret in secrets():
+                if len(secret) >= 4:
+                    value = value.replace(secret, MASK)
         folded = value.casefold()
         for words, pattern in _PATTERNS:
             if any(word in folded for word in words):

@@ -22,6 +22,7 @@ from chatrixcd_threads.semaphore.gates import differences
 from chatrixcd_threads.semaphore.models import Project, Task, Template, decode_one
 from chatrixcd_threads.semaphore.wanted import Wanted
 from chatrixcd_threads.settings.model import SemaphoreSettings
+from chatrixcd_threads.text.vault import Vault
 
 RECORDINGS = Path(__file__).parents[1] / "contract" / "recordings"
 NEW, OLD = "sqlite-2.16", "postgres"
@@ -155,9 +156,9 @@ def decision(store: str, template: Template, wanted: Wanted) -> tuple[str, dict[
     """The refusal, or nothing and the body that the bot would have sent."""
     semaphore = SimpleNamespace(server_version=lambda: VERSIONS[store], inventories=lambda project: [])
     settings = SimpleNamespace(semaphore=SemaphoreSettings())
-    call = cast(Call, SimpleNamespace(tools=SimpleNamespace(semaphore=semaphore, settings=settings)))
+    call = cast(Call, SimpleNamespace(tools=SimpleNamespace(semaphore=semaphore, settings=settings, vault=Vault())))
     try:
-        plan, _ = planned(call, Project(1), template, wanted)
+        plan, _ = planned(call, Project(1), template, wanted, "token")
     except UserError as error:
         return error.sentence, {}
     return "", dict(plan.body)

@@ -32,6 +32,7 @@ from chatrixcd_threads.settings.aliases import AliasManager
 from chatrixcd_threads.settings.messages import MessageManager
 from chatrixcd_threads.settings.model import BotSettings, SemaphoreSettings, Settings
 from chatrixcd_threads.text.redact import Redactor
+from chatrixcd_threads.text.vault import Vault
 from chatrixcd_threads.threads.lanes import LaneCounts
 from chatrixcd_threads.threads.service import State, ThreadInfo
 
@@ -183,7 +184,10 @@ class Bench:
         )
         self.messages = MessageManager(folder / "messages.json", rng=random.Random(1))
         self.aliases = AliasManager(folder / "aliases.json", builtins=commands)
-        poster = Poster(Redactor(lambda: (SECRET,)))
+        self.vault = Vault(lambda: self.now)
+        redactor = Redactor(lambda: (SECRET,))
+        redactor.know(lambda: self.vault.masks())
+        poster = Poster(redactor)
         self.desk = Desk(self.tools, poster, self._wake)
         self.witness = Witness(self.tools, poster, self._wake)
         self.reporter = Reporter(self.tools, poster, self._wake, pause=lambda seconds: None)
@@ -210,7 +214,9 @@ class Bench:
             unsafe=lambda: self.unsafe,
             alarm=lambda title, said: self.alarms.append((title, said)),
             told=lambda outcome, by="", deed="": self.told.append((outcome, by, deed)),
-            launcher=Launcher(self.journal, semaphore, lambda: self.now, self._look, pause=lambda seconds: None),
+            launcher=Launcher(
+                self.journal, semaphore, lambda: self.now, self._look, pause=lambda seconds: None, vault=self.vault
+            ),
             journal=self.journal,
             rooms=lambda: self.rooms,
             ask_rooms=self._ask_rooms,
@@ -224,6 +230,7 @@ class Bench:
             devices=lambda: self.devices,
             verify=self.wishes.append,
             pause=self.pauses.append,
+            vault=self.vault,
         )
 
     def _leave(self) -> None:

@@ -58,14 +58,20 @@ def member(user: str = BOT, membership: object = "join", before: object = None, 
     return Event(source | unsigned | more)
 
 
-def listen(*events: Any, encrypted: bool = False, known_key: bool = True, refused: tuple[str, ...] = ()) -> list[Heard]:
+def listen(
+    *events: Any,
+    encrypted: bool = False,
+    known_key: bool = True,
+    refused: tuple[str, ...] = (),
+    asked: tuple[str, ...] = (),
+) -> list[Heard]:
     async def owns(sender: str, sender_key: str) -> bool:
         return known_key
 
     client = SimpleNamespace(
         user_id=BOT, rooms={ROOM: SimpleNamespace(encrypted=encrypted)}, refused=set(refused), owns=owns
     )
-    return asyncio.run(heard(cast(GuardedClient, client), ROOM, events, "!cd", now=1_000.0))
+    return asyncio.run(heard(cast(GuardedClient, client), ROOM, events, "!cd", now=1_000.0, asked=asked))
 
 
 def one(event: Any, **more: Any) -> Heard | None:
@@ -321,3 +327,32 @@ def test_a_message_of_sixty_kilobytes() -> None:
     item = one(said("!cd help " + "x" * 60_000))
     assert isinstance(item, Incoming)
     assert len(item.text) <= LONGEST_COMMAND
+
+
+@pytest.mark.parametrize(
+    ("event", "text", "clear"),
+    [
+        (said("hunter2", decrypted=True), "hunter2", False),
+        (said("  hunter2\n", decrypted=True), "hunter2", False),
+        (said("x" * (LONGEST_COMMAND + 1), decrypted=True), "", False),
+        (said("hunter2"), "hunter2", True),
+    ],
+    ids=["a word", "blanks", "too long", "in clear"],
+)
+@pytest.mark.parametrize("encrypted", [True, False], ids=["encrypted", "room that says it is not"])
+def test_of_whom_a_secret_is_wanted_every_word_counts(event: Event, text: str, clear: bool, encrypted: bool) -> None:
+    item = one(event, encrypted=encrypted, asked=(ANN,))
+    assert isinstance(item, Said)
+    assert (item.words.kind, item.words.text, item.verdict, item.clear) == (Kind.SAID, text, None, clear)
+
+
+def test_a_command_is_one_also_where_a_secret_is_wanted() -> None:
+    item = one(said("!cd help", decrypted=True), encrypted=True, asked=(ANN,))
+    assert isinstance(item, Incoming)
+    assert item.kind is Kind.COMMAND
+
+
+def test_where_a_secret_is_wanted_nothing_counts_from_a_strange_key_or_another_person() -> None:
+    event = said("hunter2", decrypted=True)
+    assert one(event, encrypted=True, asked=(ANN,), known_key=False) == Chatter(ROOM, ANN)
+    assert one(event, encrypted=True, asked=("@bob:x",)) == Chatter(ROOM, ANN)

@@ -18,7 +18,7 @@ from chatrixcd_threads.journal import audit
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.invites import Invites
-from chatrixcd_threads.matrix.session import may_speak
+from chatrixcd_threads.matrix.session import may_delete, may_speak
 
 BOT, EVE, ROOM = "@bot:x", "@eve:x", "!new:x"
 
@@ -185,3 +185,18 @@ def test_may_speak(levels: dict[str, Any], version: str, encrypted: bool, may: b
     defaults = DefaultLevels(events_default=levels.get("events_default", 0))
     made = PowerLevels(defaults, levels.get("users", {}), levels.get("events", {}))
     assert may_speak(SimpleNamespace(power_levels=made, room_version=version, encrypted=encrypted), BOT) is may
+
+
+@pytest.mark.parametrize(
+    ("levels", "version", "may"),
+    [
+        ({}, "11", None),
+        ({"@a:x": 100}, "11", False),
+        ({BOT: 50}, "11", True),
+        ({BOT: 49}, "11", False),
+        ({"@a:x": 100}, "12", None),
+    ],
+)
+def test_may_delete(levels: dict[str, int], version: str, may: bool | None) -> None:
+    room = SimpleNamespace(power_levels=PowerLevels(DefaultLevels(), levels, {}), room_version=version)
+    assert may_delete(room, BOT) is may

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import aiohttp
 import pytest
-from nio import RoomSendError, RoomSendResponse, UploadResponse
+from nio import RoomRedactResponse, RoomSendError, RoomSendResponse, UploadResponse
 
 from chatrixcd_threads.journal import outbox
 from chatrixcd_threads.journal.db import Journal
@@ -50,6 +50,10 @@ class House:
             return error
         self.taken.append((room_id, txn, body))
         return RoomSendResponse(f"$for {txn}", room_id)
+
+    async def room_redact(self, room_id: str, event_id: str, reason: str, tx_id: str) -> Any:
+        answer = await self.room_send(room_id, "m.room.redaction", {"redacts": event_id, "reason": reason}, tx_id)
+        return RoomRedactResponse(answer.event_id, room_id) if isinstance(answer, RoomSendResponse) else answer
 
     async def upload(self, provider: Callable[..., Any], *args: Any, **more: Any) -> tuple[Any, None]:
         self.uploads.append(provider(0, 0).read())
@@ -221,3 +225,23 @@ def test_a_slow_room_holds_up_no_other(post: Post) -> None:
         post.put(f"s{number}", "!b")
     post.send()
     assert [room for room, _, _ in post.house.taken] == ["!b"] * 5 + ["!a"]
+
+
+def test_a_deletion_is_tried_until_it_is_done_and_happens_once(post: Post) -> None:
+    post.house.answers = [aiohttp.ClientError(), ("M_UNKNOWN", 500, None)]
+    for _ in range(2):
+        with post.journal.write() as tx:
+            outbox.delete(tx, "!a", "$theirs", "a secret was in it")
+    post.send()
+    (taken,) = post.house.taken
+    assert (taken[0], taken[2]) == ("!a", {"redacts": "$theirs", "reason": "a secret was in it"})
+    assert len(set(post.house.tries)) == 1
+    assert post.failed() == {}
+
+
+def test_a_deletion_without_the_power_is_given_up(post: Post) -> None:
+    post.house.answers = [("M_FORBIDDEN", 403, None)]
+    with post.journal.write() as tx:
+        outbox.delete(tx, "!a", "$theirs", "a secret was in it")
+    post.send()
+    assert list(post.failed()) == ["delete:$theirs"]
