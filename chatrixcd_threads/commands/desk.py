@@ -111,6 +111,15 @@ class Answering:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """Whom a question asks, and which command goes on with the answer."""
+
+    asker: str
+    action: str
+    command_event: str
+
+
 class Desk:
     """Any worker thread. Holds no state of its own; `tools` gives a fresh snapshot for each job."""
 
@@ -374,7 +383,7 @@ class Desk:
         seconds = tools.settings.bot.question_seconds
         shown = lines(asked.text, how_to_answer(asked, question.asker, seconds))
         until, home = tools.now() + seconds, home_of(question) or place_of(question)
-        values = (Wants.VALUE, Wants.SECRET)
+        values, about = (Wants.VALUE, Wants.SECRET), About(question.asker, question.action, question.command_event)
 
         def same(tx: sqlite3.Connection) -> None:
             if questions.go_on(tx, question.id, asked.payload, until):
@@ -384,7 +393,7 @@ class Desk:
             if not questions.settle(tx, question.id, "done") and question.wants in values:
                 return  # given up or too late, while this was worked out
             place = replace_slot(home, f"{home.slot}+")
-            self._opens(tx, place, question.asker, question.action, question.command_event, asked, tools)
+            self._opens(tx, place, about, asked, tools)
             self._poster.post(tx, home, text(f"✔ {question.payload.get('summary', '')}: go on below."))
             self._thanks(tx, question, tools)
             self._poster.post(tx, place, shown)
@@ -397,7 +406,7 @@ class Desk:
                 said = text(f"✔ {question.payload.get('summary', '')}: go on below.")
                 self._poster.post(tx, place_of(question), said)
             slot = f"{question.slot}+" if again else f"{home.slot}/direct"
-            self._asks_apart(tx, slot, home, question.asker, question.action, question.command_event, asked, tools)
+            self._asks_apart(tx, slot, home, about, asked, tools)
 
         if asked.wants is Wants.SECRET:
             return apart
@@ -407,9 +416,7 @@ class Desk:
         self,
         tx: sqlite3.Connection,
         place: Where,
-        asker: str,
-        action: str,
-        command_event: str,
+        about: About,
         asked: Ask,
         tools: Tools,
         home: Where | None = None,
@@ -421,34 +428,26 @@ class Desk:
             slot=place.slot,
             room_id=place.room_id,
             thread=place.thread,
-            asker=asker,
-            action=action,
+            asker=about.asker,
+            action=about.action,
             payload={**asked.payload, **told},
-            command_event=command_event,
+            command_event=about.command_event,
             now=tools.now(),
             seconds=tools.settings.bot.question_seconds,
             wants=asked.wants,
         )
-        _asked(tx, asker, place.room_id, asked, action, tools)
+        _asked(tx, about.asker, place.room_id, asked, about.action, tools)
 
     def _asks_apart(
-        self,
-        tx: sqlite3.Connection,
-        slot: str,
-        home: Where,
-        asker: str,
-        action: str,
-        command_event: str,
-        asked: Ask,
-        tools: Tools,
+        self, tx: sqlite3.Connection, slot: str, home: Where, about: About, asked: Ask, tools: Tools
     ) -> None:
         """The question for a secret in its direct chat, and what is said of it where the command was said."""
         seconds, place = tools.settings.bot.question_seconds, Where(slot, asked.direct)
-        self._opens(tx, place, asker, action, command_event, asked, tools, home)
-        self._poster.post(tx, home, lines(asked.text, how_to_answer(asked, asker, seconds)))
+        self._opens(tx, place, about, asked, tools, home)
+        self._poster.post(tx, home, lines(asked.text, how_to_answer(asked, about.asker, seconds)))
         until = datetime.fromtimestamp(tools.now() + seconds, UTC)
         how = f"I wait until {until:%H:%M:%S} UTC. 👎 or “cancel” gives up."
-        self._poster.post(tx, place, lines(asked.asked, how), mention=(asker,))
+        self._poster.post(tx, place, lines(asked.asked, how), mention=(about.asker,))
 
     def _nudges(self, event: Incoming, question: Question, sentence: str) -> Effect:
         """Told once for each question how it can be answered."""
@@ -580,14 +579,15 @@ class Desk:
         seconds = tools.settings.bot.question_seconds
         how = how_to_answer(asked, event.sender, seconds)
         place = Where(answer_slot(event.event_id), event.room_id, event.thread, event.event_id)
+        about = About(event.sender, command.name, event.event_id)
 
         def ask(tx: sqlite3.Connection) -> None:
-            self._opens(tx, place, event.sender, command.name, event.event_id, asked, tools)
+            self._opens(tx, place, about, asked, tools)
             self._poster.post(tx, place, lines(asked.text, how))
 
         def apart(tx: sqlite3.Connection) -> None:
             slot = f"{place.slot}/direct"
-            self._asks_apart(tx, slot, place, event.sender, command.name, event.event_id, asked, tools)
+            self._asks_apart(tx, slot, place, about, asked, tools)
 
         return apart if asked.wants is Wants.SECRET else ask
 
