@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeGuard
 
 from nio import MegolmEvent
@@ -20,6 +22,24 @@ log = logging.getLogger("chatrixcd.inbound")
 
 LONGEST_COMMAND: Final = 4_000  # characters of the first line
 LONGEST_ID: Final = 255
+SAME_CLOCK: Final = 5.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """When the homeserver answered, in seconds since the epoch, and how much our clock is `ahead` of its own."""
+
+    now: float
+    ahead: float = 0.0
+
+
+def clock_of(now: float, date: str) -> Clock:
+    """`date` is the answer's header. Clocks that differ by less than what a request takes count as the same."""
+    try:
+        ahead = now - parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return Clock(now)
+    return Clock(now, ahead if abs(ahead) > SAME_CLOCK else 0.0)
 
 
 async def heard(
@@ -28,18 +48,17 @@ async def heard(
     events: Iterable[Any],
     prefix: str,
     *,
-    now: float,
+    clock: Clock,
     asked: Collection[str] = (),
 ) -> list[Heard]:
     """What the bot heard in one room, in the order of the timeline; nothing from before it came in.
 
-    `now`: seconds since the epoch, by our clock, when the events had just come. `asked` are the people of whom a secret is wanted
-    in this room: any of their words may be the answer.
+    `asked` are the people of whom a secret is wanted in this room: any of their words may be the answer.
     """
     encrypted = bool(client.rooms[room_id].encrypted) if room_id in client.rooms else False
     result: list[Heard] = []
     for event in since_own_join(list(events), client.user_id):
-        item = _one(client, room_id, event, prefix, encrypted, asked, now)
+        item = _one(client, room_id, event, prefix, encrypted, asked, clock)
         told = item.words if isinstance(item, Said) else item
         if isinstance(told, Incoming) and not await _is_senders_own(client, event):
             log.warning("%s claims to be from %s, but its key is not; it is refused", told.event_id, told.sender)
@@ -73,7 +92,7 @@ def _joins(source: dict[str, Any]) -> bool:
 
 
 def _one(
-    client: GuardedClient, room_id: str, event: Any, prefix: str, encrypted: bool, asked: Collection[str], now: float
+    client: GuardedClient, room_id: str, event: Any, prefix: str, encrypted: bool, asked: Collection[str], clock: Clock
 ) -> Heard | None:
     source = _source(event)
     event_id, sender, kind = source.get("event_id"), source.get("sender"), source.get("type")
@@ -85,7 +104,7 @@ def _one(
             if kind in ("m.room.message", "m.room.encrypted")
             else None
         )
-    at = _said_at(event, source, now)
+    at = _said_at(event, source, clock)
     if isinstance(event, MegolmEvent):
         session = event.session_id if _storable(event.session_id) else ""
         return Incoming(0, event_id, room_id, sender, Kind.UNREADABLE, text=session, at=at)
@@ -175,10 +194,13 @@ def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _said_at(event: Any, source: dict[str, Any], now: float) -> float:
-    """By our clock, where the homeserver tells how old it is: its own clock may be minutes wrong, and then all seems late."""
+def _said_at(event: Any, source: dict[str, Any], clock: Clock) -> float:
+    """By our clock. A bridge that was away says old things late, with their old time: the older of what is told counts."""
+    stamp = _seconds(source.get("origin_server_ts"))
     age = _dict(getattr(event, "outside", source.get("unsigned"))).get("age")
-    return now - age / 1000 if isinstance(age, int) and 0 <= age < 2**53 else _seconds(source.get("origin_server_ts"))
+    by_age = clock.now - age / 1000 if isinstance(age, int) and 0 <= age < 2**53 else None
+    by_stamp = stamp + clock.ahead if stamp else by_age
+    return min(each for each in (by_age, by_stamp) if each is not None) if by_stamp is not None else 0.0
 
 
 def _seconds(milliseconds: object) -> float:

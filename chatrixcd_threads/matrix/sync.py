@@ -93,11 +93,12 @@ class Syncer:
         since = get_meta(self._journal.read(), self._token_key) or ""
         response = await self._ask(since)
         heard: list[Heard] = []
+        clock = inbound.clock_of(time.time(), _date(response))
         if since:  # without a token this is the first start: everything in it is history
             for room_id, info in response.rooms.join.items():
                 if not room_id.startswith("!"):
                     continue  # no room has such an id; the console's must not be spoken in from outside
-                heard += await self._room(room_id, info.timeline, since)
+                heard += await self._room(room_id, info.timeline, since, clock)
         with self._journal.write() as tx:
             fresh = intake.commit(tx, heard, self._token_key, response.next_batch, self._keep)
             if self._first:
@@ -131,12 +132,17 @@ class Syncer:
             raise LoggedOut
         raise Retry(f"sync: {response.status_code or response.message}", (response.retry_after_ms or 0) / 1000)
 
-    async def _room(self, room_id: str, timeline: Any, since: str) -> list[Heard]:
+    async def _room(self, room_id: str, timeline: Any, since: str, clock: inbound.Clock) -> list[Heard]:
         events = list(timeline.events)
         try:
             if timeline.limited and timeline.prev_batch:
                 events[:0] = await gaps.fill(self._client, room_id, timeline.prev_batch, since)
             asked = questions.asked_for_secrets(self._journal.read(), room_id)
-            return await inbound.heard(self._client, room_id, events, self._prefix(), now=time.time(), asked=asked)
+            return await inbound.heard(self._client, room_id, events, self._prefix(), clock=clock, asked=asked)
         except TROUBLE as error:
             raise Retry(f"{room_id}: {type(error).__name__}") from error
+
+
+def _date(response: SyncResponse) -> str:
+    transport = response.transport_response
+    return str(transport.headers.get("Date", "")) if transport is not None else ""

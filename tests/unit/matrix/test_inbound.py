@@ -14,9 +14,10 @@ from nio import MegolmEvent
 from chatrixcd_threads.events import Incoming, Kind
 from chatrixcd_threads.journal.intake import Chatter, Echo, Heard, Opened, Said
 from chatrixcd_threads.matrix.client import GuardedClient
-from chatrixcd_threads.matrix.inbound import LONGEST_COMMAND, heard, since_own_join
+from chatrixcd_threads.matrix.inbound import LONGEST_COMMAND, Clock, clock_of, heard, since_own_join
 
 BOT, ANN, ROOM = "@bot:x", "@ann:x", "!r:x"
+CLOCK = Clock(1_000.0)
 
 
 class Event:
@@ -64,6 +65,7 @@ def listen(
     known_key: bool = True,
     refused: tuple[str, ...] = (),
     asked: tuple[str, ...] = (),
+    clock: Clock = CLOCK,
 ) -> list[Heard]:
     async def owns(sender: str, sender_key: str) -> bool:
         return known_key
@@ -71,7 +73,7 @@ def listen(
     client = SimpleNamespace(
         user_id=BOT, rooms={ROOM: SimpleNamespace(encrypted=encrypted)}, refused=set(refused), owns=owns
     )
-    return asyncio.run(heard(cast(GuardedClient, client), ROOM, events, "!cd", now=1_000.0, asked=asked))
+    return asyncio.run(heard(cast(GuardedClient, client), ROOM, events, "!cd", clock=clock, asked=asked))
 
 
 def one(event: Any, **more: Any) -> Heard | None:
@@ -98,7 +100,8 @@ def test_what_came_encrypted_and_is_acted_on_has_its_number_with_it() -> None:
 @pytest.mark.parametrize(
     ("unsigned", "at"),
     [
-        ({"age": 2_500}, 997.5),  # by one clock, that of our homeserver, which need not be ours
+        ({"age": 2_500}, 5.0),  # somebody sent it on late: what was said then is not said now
+        ({"age": 997_000}, 3.0),
         ({"age": -7}, 5.0),
         ({"age": "1"}, 5.0),
         ({"age": 10**30}, 5.0),
@@ -110,6 +113,27 @@ def test_how_old_a_message_is_is_told_by_the_homeserver(unsigned: object, at: fl
     sealed = said(unsigned={"age": 0}, decrypted=True)  # what the sender writes inside counts for nothing
     sealed.outside = unsigned  # type: ignore[attr-defined]
     assert cast(Incoming, one(sealed)).at == at
+
+
+def test_a_homeserver_whose_clock_is_behind_makes_nothing_late() -> None:
+    assert cast(Incoming, one(said(unsigned={"age": 2_500}), clock=Clock(1_000.0, 995.0))).at == 997.5
+    assert cast(Incoming, one(said(unsigned=None), clock=Clock(1_000.0, 995.0))).at == 1_000.0
+    assert cast(Incoming, one(said(origin_server_ts="junk", unsigned={"age": 500}))).at == 999.5
+
+
+@pytest.mark.parametrize(
+    ("date", "ahead"),
+    [
+        ("Thu, 01 Jan 1970 00:16:40 GMT", 0.0),
+        ("Thu, 01 Jan 1970 00:16:37 GMT", 0.0),  # a header has whole seconds, and an answer takes time
+        ("Thu, 01 Jan 1970 00:10:00 GMT", 400.0),
+        ("Thu, 01 Jan 1970 00:20:00 GMT", -200.0),
+        ("", 0.0),
+        ("soon", 0.0),
+    ],
+)
+def test_the_clock_of_the_homeserver_is_read_from_its_answers(date: str, ahead: float) -> None:
+    assert clock_of(1_000.0, date) == Clock(1_000.0, ahead)
 
 
 def test_what_everybody_says_is_chatter_and_its_text_is_not_kept() -> None:
