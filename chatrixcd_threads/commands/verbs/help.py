@@ -23,7 +23,7 @@ def help_(call: Call) -> Reply:
     if named is not None:
         return Reply(explained(find(named, call.prefix), call.prefix))
     shown = [each for each in commands().values() if not each.hidden]
-    rows = [(code(f"{call.prefix} {each.brief}"), each.summary) for each in shown]
+    rows = [(code(f"{call.prefix} {each.name}"), each.summary) for each in shown]
     hint = (
         text("More about one: ") + code(f"{call.prefix} help run") + ". Only the first line of a message is a command."
     )
