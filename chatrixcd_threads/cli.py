@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from chatrixcd_threads import __version__
 from chatrixcd_threads.console import rescue
@@ -140,17 +141,25 @@ def _check(given: Sequence[str]) -> int:
     return check_files(chosen.files, chosen.kind, builtins=commands())
 
 
+def _print(line: str, stream: TextIO) -> None:
+    """What cannot be written would stay in the buffer, fail once more at the end, and spoil the exit code."""
+    try:
+        print(line, file=stream, flush=True)
+    except OSError:
+        with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w", encoding="utf-8") as nothing:
+            os.dup2(nothing.fileno(), stream.fileno())
+
+
 class Terminal:
     """Questions and answers as lines, for the first start without a screen. What others said is made harmless."""
 
     def say(self, line: str) -> None:
         """To standard output, at once; a terminal that is gone ends nothing."""
-        with contextlib.suppress(OSError):
-            print("\n".join(map(shown, line.split("\n"))), flush=True)
+        _print("\n".join(map(shown, line.split("\n"))), sys.stdout)
 
     def complain(self, line: str) -> None:
-        """To standard error."""
-        print(shown(line), file=sys.stderr, flush=True)
+        """To standard error, likewise."""
+        _print(shown(line), sys.stderr)
 
     def ask(self, prompt: str) -> str:
         """A line from standard input."""

@@ -112,6 +112,7 @@ def test_settings_are_edited_and_decided_from_the_console(bot: OnTerminal) -> No
     terminal.until(lambda: "as they are said" not in terminal.text, "the window is closed")
     edit(bot, "messages", '{"pet": "Purr"}')
     terminal.shows("messages.json is refused", "line 1", '{"pet": "Purr"}', "^", seconds=LONG)
+    terminal.shows("✗ refused  messages")  # it comes to the top, and what is selected moves
     edit(bot, "messages", "{}")
     terminal.shows("messages.json waits for a yes", "it would empty a file", "held", seconds=LONG)
     terminal.type("y")
