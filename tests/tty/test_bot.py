@@ -135,12 +135,17 @@ def edit(bot: OnTerminal, name: str, line: str | None) -> None:
     def chosen() -> int:
         return next((number for number, row in enumerate(terminal.screen.display) if row.startswith("›")), 0)
 
-    terminal.type("g")
-    terminal.until(lambda: chosen() == 2, "the first file is selected")
-    while name not in terminal.screen.display[chosen()]:
-        before = chosen()
-        terminal.type("j")
-        terminal.until(lambda before=before: chosen() == before + 1, "the next file is selected")  # type: ignore[misc]
+    def listed() -> tuple[str, ...]:
+        return tuple(terminal.screen.display[2:5])
+
+    def place() -> int:
+        return next(number for number, row in enumerate(listed(), 2) if name in row)
+
+    terminal.shows("[5 Settings]", f" {name} ")
+    while chosen() != place():  # the list may be put in another order at any time: the selection stays with its file
+        before = listed()
+        terminal.type("j" if chosen() < place() else "k")
+        terminal.until(lambda before=before: listed() != before, "another file is selected")  # type: ignore[misc]
     terminal.shows("E]edit")
     terminal.type("E")
     if line is not None:
