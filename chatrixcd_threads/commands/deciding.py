@@ -27,6 +27,11 @@ def decide(call: Call, found: Found, *, apply: bool) -> Reply:
     """Sends the one answer. Raises UserError when the task does not wait for one."""
     task = found.task
     named = text("Task ") + bold(f"#{task.id}")
+    if task.status != WAITS and _began(call, found):
+        raise UserError(
+            f"I was interrupted while I sent your answer to the plan of task #{task.id}, and nobody told me what came of it. "
+            f"It is “{status(task.status).plain}” now; I tell you here how it ends."
+        )
     if task.status != WAITS:
         raise UserError(
             f"I sent nothing: task #{task.id} does not wait for a confirmation, it is “{status(task.status).plain}”. "
@@ -74,13 +79,25 @@ def _take_turn(call: Call, found: Found) -> None:
     """One answer at a time: another one, sent before the first is seen, would overwrite it (NEWER.md 1.22)."""
     now, key = call.tools.now(), _turn_of(found)
     with call.tools.journal.write() as tx:
-        at, _, person = (get_meta(tx, key) or "").partition(" ")
-        if at and 0 <= now - float(at) < TURN_SECONDS:
+        at, who, event = _claim(get_meta(tx, key))
+        if event != call.event_id and 0 <= now - at < TURN_SECONDS:
             raise UserError(
-                f"I sent nothing: {person} has answered the plan of task #{found.task.id} a moment ago. "
+                f"I sent nothing: {who} has answered the plan of task #{found.task.id} a moment ago. "
                 "See what becomes of it first."
             )
-        set_meta(tx, key, f"{now} {call.sender}")
+        set_meta(tx, key, f"{now} {call.sender} {call.event_id}")
+
+
+def _began(call: Call, found: Found) -> bool:
+    """Whether the handling of this very answer had come as far as the sending before a crash."""
+    return _claim(get_meta(call.tools.journal.read(), _turn_of(found)))[2] == call.event_id
+
+
+def _claim(kept: str | None) -> tuple[float, str, str]:
+    """When, who, and in which event; a turn that was given back, or that nobody took, is long ago."""
+    at, _, rest = (kept or "").partition(" ")
+    who, _, event = rest.partition(" ")
+    return float(at or "-inf"), who, event
 
 
 def _turn_of(found: Found) -> str:

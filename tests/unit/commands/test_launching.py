@@ -443,6 +443,22 @@ def test_an_answer_to_a_plan_that_was_not_sent_stands_in_nobodys_way(bench: Benc
     assert bench.semaphore.decided == [("confirm", task), ("confirm", task)]
 
 
+def test_an_answer_to_a_plan_goes_on_after_a_crash(bench: Bench) -> None:
+    task = waiting(bench)
+    dies = iter([KeyboardInterrupt("killed")] * 2)
+    bench.semaphore.fails["confirm"] = lambda: next(dies, None)
+    event = bench.event(f"confirm {task}")
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            bench.desk.handle(event)
+    bench.semaphore.ends(task, "confirmed", end=None)
+    bench.desk.handle(event)
+    assert "I was interrupted while I sent your answer" in bench.answer(event)
+    assert "It is “" in bench.answer(event)
+    assert bench.semaphore.decided == [("confirm", task)] * 2  # it waited still: nobody knew whether the first had come
+    assert "does not wait for a confirmation" in bench.say(f"confirm {task}")
+
+
 def test_a_plan_answered_elsewhere_leaves_no_question(bench: Bench) -> None:
     task = waiting(bench)
     bench.semaphore.ends(task, "running", end=None)
