@@ -466,11 +466,8 @@ class Desk:
             return settled
         if event.target is not None or event.thread is not None:
             found = questions.meant(read, event.room_id, event.sender, event.target, event.thread)
-            several = len(found) > 1 and event.kind in (
-                Kind.ANSWER,
-                Kind.REACTION,
-            )  # words that are no yes go to the newest
-            return found[0] if found and not several else None
+            unclear = len(found) > 1 and event.kind in (Kind.ANSWER, Kind.REACTION)  # other words go to the newest
+            return found[0] if found and not unclear else None
         open_ones = questions.open_for(read, event.room_id, event.sender)
         if len(open_ones) != 1 or open_ones[0].chatter or outbox.said_since(read, event.room_id, open_ones[0].slot):
             return None
