@@ -17,7 +17,7 @@ from typing import Final
 import humanize
 
 from chatrixcd_threads.commands import away, picks
-from chatrixcd_threads.commands.call import Call, Tools, answer_slot
+from chatrixcd_threads.commands.call import Call, Tools, answer_slot, lateness
 from chatrixcd_threads.commands.declare import Ask, Command, Note, Reply, Wants
 from chatrixcd_threads.commands.notices import ANY_ADMIN
 from chatrixcd_threads.commands.parse import verdict_of_word, words
@@ -183,9 +183,14 @@ class Desk:
         self._commit(event, self._tools(), [self._ends(event, text(sentence)), *self._deletes_secret(event)])
 
     def flooded(self, event: Incoming) -> None:
-        """A person is faster than their lane: one notice for the whole flood, and nothing is lost."""
+        """A person is faster than their lane: one notice for the whole flood, and nothing is lost.
+
+        What was said while the bot was away came slowly enough, and has a list of its own.
+        """
         where = Where(f"flood:{event.event_id}", event.room_id, event.thread, event.event_id)
         tools = self._tools()
+        if lateness(event.at, tools.now()):
+            return
         with tools.journal.write() as tx:
             self._poster.post(tx, where, text(FLOOD_SENTENCE))
         self._wake()

@@ -128,7 +128,7 @@ def nothing(what: str, typed: str, like: Mapping[Candidate, float], where: str =
 def seen_projects(client: Semaphore, typed: Sequence[str]) -> list[Project]:
     """All that the bot may see, and those typed as numbers beyond them: the server's list ends at 200."""
     projects = client.projects()
-    numbers = {int(each) for each in typed if is_number(each.strip())} - {each.id for each in projects}
+    numbers = {int(each) for each in map(str.strip, typed) if is_number(each)} - {each.id for each in projects}
     for number in sorted(numbers):
         try:
             projects = [*projects, client.project(number)]

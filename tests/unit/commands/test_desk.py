@@ -699,6 +699,11 @@ def test_a_flood_is_told(bench: Bench) -> None:
     assert bench.unhandled() == [event.event_id]
 
 
+def test_what_was_said_while_the_bot_was_away_is_no_flood(bench: Bench) -> None:
+    bench.desk.flooded(bench.event("ping", at=bench.now - 3_600))
+    assert not [slot for slot in bench.slots() if slot.startswith("flood:")]
+
+
 @pytest.mark.parametrize("killed_in", ["after the yes was settled", "while it was posted"])
 def test_a_crash_after_the_yes_starts_the_task_once(bench: Bench, killed_in: str) -> None:
     command = bench.asked()

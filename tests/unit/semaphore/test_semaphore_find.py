@@ -165,7 +165,7 @@ def test_without_a_name() -> None:
 
 
 @settings(deadline=None, database=None)
-@given(st.text() | st.sampled_from(["²", "٣", "-1", "1e3", "0x1"]))
+@given(st.text() | st.sampled_from(["²", "٣", "-1", "1e3", "0x1", "0\x1f", " 0 "]))
 def test_any_text_has_a_result_or_a_sentence(text: str) -> None:
     sentence = ""
     try:
