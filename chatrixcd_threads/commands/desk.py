@@ -189,7 +189,7 @@ class Desk:
         """
         where = Where(f"flood:{event.event_id}", event.room_id, event.thread, event.event_id)
         tools = self._tools()
-        if lateness(event.at, tools.now()):
+        if lateness(inbox.oldest_open(tools.journal.read(), event.room_id, event.sender), tools.now()):
             return
         with tools.journal.write() as tx:
             self._poster.post(tx, where, text(FLOOD_SENTENCE))

@@ -66,6 +66,14 @@ def unreadable(connection: sqlite3.Connection, since: float) -> dict[str, int]:
     return {str(row[0]): int(row[1]) for row in rows}
 
 
+def oldest_open(connection: sqlite3.Connection, room_id: str, sender: str) -> float:
+    """When the oldest event of a lane that is not handled yet was said, in seconds since the epoch; 0 when there is none."""
+    row = connection.execute(
+        "SELECT min(at) FROM inbox WHERE done = 0 AND room_id = ? AND sender = ?", (room_id, sender)
+    ).fetchone()
+    return float(row[0] or 0.0)
+
+
 def is_secret(connection: sqlite3.Connection, event_id: str) -> bool:
     """Whether this event was the answer to a question for a secret."""
     row = connection.execute("SELECT 1 FROM inbox WHERE event_id = ? AND kind = 'secret'", (event_id,)).fetchone()
