@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from chatrixcd_threads.semaphore.client import Semaphore
@@ -99,7 +99,7 @@ class Progress:
                 )
         finally:
             self._busy = False
-        if any(self._facts.get(key) != known for key, known in before.items()):
+        if any(_said(self._facts.get(key)) != _said(known) for key, known in before.items()):
             self._poke()
 
     def _facts_of(self, key: Key, status: str) -> Facts:
@@ -127,6 +127,11 @@ class Progress:
             if taken >= most:
                 return f"a place: {taken} of {most} tasks of the project run"
         return ""
+
+
+def _said(known: Facts | None) -> Facts | None:
+    """What is drawn of it: when it was read is not."""
+    return None if known is None else replace(known, at=0.0)
 
 
 def _holds_a_place(task: Task) -> bool:

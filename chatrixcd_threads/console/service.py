@@ -30,7 +30,7 @@ log = logging.getLogger("chatrixcd.console")
 
 FRAME_SECONDS: Final = 0.02
 LOG_SECONDS: Final = 0.04  # nobody reads a flood: 25 frames a second keep its newest line young enough
-IDLE_SECONDS: Final = 3.0
+IDLE_SECONDS: Final = 4.0
 _GONE: Final = (errno.EIO, errno.ENXIO, errno.EPIPE, errno.EBADF, errno.ENODEV, errno.ENOTTY)
 _SCREEN: Final = 1  # the descriptor that is drawn on
 _HEARD_SECONDS: Final = 1.0

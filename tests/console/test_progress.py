@@ -123,6 +123,15 @@ def test_a_waiting_task_is_looked_at_again() -> None:
     assert (facts.waits_for, facts.usual, facts.earlier) == ("", 20.0, 1)
 
 
+def test_what_stays_as_it_was_is_not_drawn_again() -> None:
+    bench = Bench(run(7, "waiting"))
+    bench.progress.want([((1, 7), "waiting")])
+    bench.now += AGAIN_SECONDS
+    bench.progress.want([((1, 7), "waiting")])
+    assert bench.asked.count("task 7") == 2
+    assert bench.pokes == 1
+
+
 def test_nothing_is_guessed_about_a_wait() -> None:
     bench = Bench(run(42, "waiting"), run(41, "running", begun=30))
     bench.parallel = True

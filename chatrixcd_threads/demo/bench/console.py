@@ -28,6 +28,8 @@ RATE = 50_000
 FLOOD_SECONDS = 30.0
 ALONE_SECONDS = 6.0
 SETTLE_SECONDS = 2.0  # of a flood that are not measured: the ring fills
+QUIET_TASKS = 20  # running, beside a flood: their times move once a second
+CROWD_SECONDS = 16.0  # until all of a crowd have been looked up
 IDLE_SECONDS = 12.0
 KEY_SECONDS = 0.04
 CHANGES = 1_000
@@ -250,7 +252,7 @@ def flood(bots: Bots, say: Say, seconds: float = FLOOD_SECONDS) -> list[Figure]:
     with bots.bot(console=False, handler="null") as seat:
         alone, _ = _flooded(seat, ALONE_SECONDS, seat.watch)
     say(f"console: {RATE:,} lines/s for {seconds:g} s")
-    with bots.bot() as seat, bots.bare() as other:
+    with bots.bot(tasks=QUIET_TASKS) as seat, bots.bare() as other:
         other.until(":")
         seat.until("[1 ")
         seat.open("7", "[7 ")
@@ -296,19 +298,27 @@ def _flooded(seat: Seat, seconds: float, use: Callable[[float], object]) -> tupl
 def idle(bots: Bots, say: Say, seconds: float = IDLE_SECONDS) -> list[Figure]:
     """What the console costs while nothing happens, beside the same process without one."""
     say(f"console: {seconds:g} s of silence")
-    with bots.bot() as shown, bots.bot(console=False) as hidden:
+    with bots.bot(tasks=0) as shown, bots.bot(tasks=0, console=False) as hidden:
         shown.until("[1 ")
         shown.watch(SETTLE_SECONDS)
         begun, before, without = time.monotonic(), shown.ask("cpu"), hidden.ask("cpu")
         shown.watch(seconds)
         after, later = shown.ask("cpu"), hidden.ask("cpu")
         share = 100 / (time.monotonic() - begun)
+    with bots.bot() as crowded:
+        crowded.until("[1 ")
+        crowded.watch(CROWD_SECONDS)
+        busy_since, busy = time.monotonic(), crowded.ask("cpu")
+        crowded.watch(seconds / 2)
+        crowd = 100 * (crowded.ask("cpu")["ui"] - busy["ui"]) / (time.monotonic() - busy_since)
     ours, theirs = (share * (b["process"] - a["process"]) for a, b in ((before, after), (without, later)))
     ui = share * (after["ui"] - before["ui"])
     return [
         Figure("console idle: CPU of the process", "%", ours, theirs, None, "baseline: without a console"),
         Figure("console idle: CPU of the ui thread", "%", ui, None, at_most(IDLE_LIMIT)),
-    ]
+        Figure("console idle: the same, 1,000 running tasks", "%", crowd, None, None,
+               "their times move once a second"),
+    ]  # fmt: skip
 
 
 def views(bots: Bots, say: Say, rounds: int = ROUNDS) -> list[Figure]:
