@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import msgspec
@@ -344,14 +343,7 @@ class App:
                 self._poster.post(tx, where, text(sentence), priority=outbox.Priority.STATE)
 
     def _on_signals(self) -> None:
-        def leave(number: int, frame: FrameType | None) -> None:
-            if self._leave.is_set():
-                rescue.restore_terminal()
-                os._exit(128 + number)  # a second signal skips to the end
-            self.leave()
-
-        for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(each, leave)
+        rescue.leave_on((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), self.leave, self._leave.is_set)
         screen = self._console
         if isinstance(screen, Console):
             screen.take_signals()  # also SIGHUP: the bot outlives its terminal

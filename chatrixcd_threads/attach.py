@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
-from types import FrameType
 from typing import Final
 
 from chatrixcd_threads.console import rescue
@@ -53,15 +52,6 @@ class Attached:
         return 0
 
     def _on_signals(self) -> None:
-        def leave(number: int, frame: FrameType | None) -> None:
-            if self._leave.is_set():
-                rescue.restore_terminal()
-                os._exit(128 + number)  # a second signal skips to the end
-            self.leave()
-
+        rescue.leave_on((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), self.leave, self._leave.is_set)
         if isinstance(self._console, Console):
             self._console.take_signals()  # also SIGHUP: without a terminal it detaches
-        else:
-            signal.signal(signal.SIGHUP, leave)
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, leave)

@@ -17,9 +17,9 @@ from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.db import get_meta, set_meta
 from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.gates import PARAMS_SINCE, older
+from chatrixcd_threads.semaphore.models import WAITS
 from chatrixcd_threads.text.markup import bold, lines, person, text
 
-WAITS = "waiting_confirmation"
 TURN_SECONDS = 15.0  # Semaphore shows an answer after 3 s at most
 
 

@@ -17,7 +17,7 @@ from chatrixcd_threads.commands.output import BETWEEN_READS, READS, settled_outp
 from chatrixcd_threads.commands.post import Poster, Where
 from chatrixcd_threads.commands.show import duration, status
 from chatrixcd_threads.commands.stills import BEGUN, Stills
-from chatrixcd_threads.commands.witness import CONTRADICTS, WAITS, evidence, expectation
+from chatrixcd_threads.commands.witness import CONTRADICTS, evidence, expectation
 from chatrixcd_threads.events import TaskSeen
 from chatrixcd_threads.journal import inbox, launches, questions
 from chatrixcd_threads.journal.launches import Follow
@@ -27,7 +27,7 @@ from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.evidence import changed_hosts
 from chatrixcd_threads.semaphore.follower import GONE
 from chatrixcd_threads.semaphore.launch import OVER
-from chatrixcd_threads.semaphore.models import FINAL, Task
+from chatrixcd_threads.semaphore.models import FINAL, WAITS, Task
 from chatrixcd_threads.text.ansi import plain_line
 from chatrixcd_threads.text.markup import Text, bold, code, lines, person, pre, text
 

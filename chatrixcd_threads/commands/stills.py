@@ -22,7 +22,7 @@ from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.journal.stills import UNSEEN, Hang, Still
 from chatrixcd_threads.semaphore.client import MOST_TASKS
-from chatrixcd_threads.semaphore.models import NOT_YET_RUN, Task
+from chatrixcd_threads.semaphore.models import NOT_YET_RUN, WAITS, Task
 from chatrixcd_threads.semaphore.suspects import QUEUED
 from chatrixcd_threads.text.markup import Text, bold, code, lines, text
 
@@ -30,8 +30,8 @@ log = logging.getLogger("chatrixcd.stills")
 
 STILL_SECONDS: Final = 60.0  # a task that has not moved for so long after Semaphore was back is told
 HANG_SECONDS: Final = 60.0  # and a task that waits for so long while nothing runs
-BEGUN: Final = frozenset({"running", "waiting_confirmation", "confirmed", "success"})
-RUN: Final = frozenset({"starting", "running", "waiting_confirmation", "confirmed"})
+BEGUN: Final = frozenset({"running", WAITS, "confirmed", "success"})
+RUN: Final = frozenset({"starting", "running", WAITS, "confirmed"})
 HANGS: Final = "Semaphore's queue seems to hang"
 UNANSWERED: Final = "its start was taken and never answered"
 NOTHING_RUNS: Final = "nothing runs that it could wait for"
@@ -125,7 +125,7 @@ class Stills:
     def _tell(self, follow: Follow, known: Still, task: Task, tools: Tools) -> None:
         doubt = (
             "A plan that waits does not move by itself: when an answer to it is refused, the task is dead, too."
-            if task.status == "waiting_confirmation"
+            if task.status == WAITS
             else "Most likely it is dead: a Semaphore that was restarted forgets its tasks and leaves them like this for ever. "
             "If it is only silent, I take this back when it moves."
         )

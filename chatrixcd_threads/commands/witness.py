@@ -22,14 +22,13 @@ from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.evidence import Expected, Verdict, judge, may_turn
 from chatrixcd_threads.semaphore.launch import OVER
-from chatrixcd_threads.semaphore.models import Line
+from chatrixcd_threads.semaphore.models import WAITS, Line
 from chatrixcd_threads.semaphore.stopping import stop_when_started
 from chatrixcd_threads.text.markup import Text, bold, code, lines, person, text
 
 log = logging.getLogger("chatrixcd.witness")
 
 ENOUGH_RECORDS = 10_000  # a longer log is too much to be read every few seconds; at the end all of it is looked at
-WAITS = "waiting_confirmation"
 CONTRADICTS = "⛔ Its log contradicts what was asked: "
 
 
@@ -117,8 +116,7 @@ class Witness:
             if task.status == WAITS:  # a stop would hang there on older servers (NEWER.md 1.12)
                 tools.semaphore.reject(follow.project_id, follow.task_id)
                 return "I rejected the plan. Nothing of it is applied.", True
-            known = msgspec.structs.replace(task, project_id=follow.project_id)
-            if stop_when_started(tools.semaphore, known).finished:
+            if stop_when_started(tools.semaphore, follow.project_id, task).finished:
                 return OVER, True
         except SemaphoreError as error:
             return f"I could not stop it: {error.sentence} I go on trying. Stop it in Semaphore if you can.", False

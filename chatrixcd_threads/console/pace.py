@@ -6,6 +6,7 @@ from typing import Final
 
 from chatrixcd_threads.console.board import TaskLine
 from chatrixcd_threads.console.cells import can_unicode, many, shown, span
+from chatrixcd_threads.semaphore.models import WAITS
 
 CELLS: Final = 5
 LATE_SHARE: Final = 1.5  # of the usual time, from which on a task is late
@@ -38,7 +39,7 @@ def bar(part: float) -> str:
 
 def brief(task: TaskLine, now: float) -> str:
     """What stands in the list: what it waits for, the bar, or the time alone."""
-    if task.status == "waiting_confirmation":
+    if task.status == WAITS:
         return "to be confirmed"
     if task.status == "waiting":
         return f"for {shown(task.waits_for)}" if task.waits_for else "in the queue"
@@ -50,7 +51,7 @@ def brief(task: TaskLine, now: float) -> str:
 
 def full(task: TaskLine, now: float) -> str:
     """Everything that is known: the time against the usual one, what is waited for, who has to act."""
-    if task.status == "waiting_confirmation":
+    if task.status == WAITS:
         return "waits for somebody to confirm or reject it in Semaphore"
     if task.status == "waiting":
         return f"waits for {shown(task.waits_for)}" if task.waits_for else "waits in Semaphore's queue"

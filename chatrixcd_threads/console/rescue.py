@@ -12,8 +12,9 @@ import signal
 import sys
 import tempfile
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any, BinaryIO, Final
 
 # Cancels a sequence that was cut, ends a synchronised update, then mouse, paste, focus, colours, cursor, screen.
@@ -29,6 +30,19 @@ class _Saved:
     stderr: int | None = None
     stderr_file: BinaryIO | None = None
     lent_to: int | None = None
+
+
+def leave_on(numbers: Iterable[int], leave: Callable[[], None], is_leaving: Callable[[], bool]) -> None:
+    """One of these signals asks the program to leave; a second one skips to the end. Main thread only."""
+
+    def asked(number: int, frame: FrameType | None) -> None:
+        if is_leaving():
+            restore_terminal()
+            os._exit(128 + number)
+        leave()
+
+    for each in numbers:
+        signal.signal(each, asked)
 
 
 def save_terminal() -> None:

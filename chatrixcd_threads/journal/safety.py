@@ -76,11 +76,5 @@ class Safety:
             os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
 
 
-def newest_copy(path: Path) -> Path | None:
-    """The newest copy beside a journal."""
-    found = sorted(path.with_name("copies").glob("journal-*.sqlite3"))
-    return found[-1] if found else None
-
-
 def _free(folder: Path) -> int:
     return shutil.disk_usage(folder).free

@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.journal import audit, launches, stills
 from chatrixcd_threads.journal.audit import Deed
@@ -220,8 +218,7 @@ class Launcher:
         done = OVER
         if not task.finished:
             try:
-                known = msgspec.structs.replace(task, project_id=launch.project_id)
-                task = stop_when_started(self._semaphore, known, pause=self._pause)
+                task = stop_when_started(self._semaphore, launch.project_id, task, pause=self._pause)
                 asked = "I asked Semaphore to stop it at once, and say here when it has stopped."
                 done = OVER if task.finished else " ".join(filter(None, (asked, doubt_of(task))))
             except SemaphoreError as error:

@@ -14,6 +14,7 @@ import msgspec
 from chatrixcd_threads.semaphore.errors import NotSemaphore
 
 FINAL: Final = frozenset({"success", "error", "stopped"})
+WAITS: Final = "waiting_confirmation"  # a plan, for its answer
 NOT_YET_RUN: Final = frozenset({"waiting", "starting"})
 
 _TIMES: Final = frozenset({"created", "start", "end", "time"})

@@ -18,7 +18,12 @@ STARTS: Final = "starting"
 
 
 def stop_when_started(
-    semaphore: Semaphore, task: Task, *, force: bool = False, pause: Callable[[float], None] = time.sleep
+    semaphore: Semaphore,
+    project_id: int,
+    task: Task,
+    *,
+    force: bool = False,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Task:
     """Stops the task unless it is over; gives it as it was then. One that waits for two looks stands in a queue and leaves it."""
     queued = False
@@ -27,9 +32,9 @@ def stop_when_started(
             break
         queued = task.status != STARTS
         pause(PAUSE)
-        task = semaphore.task(task.project_id, task.id)
+        task = semaphore.task(project_id, task.id)
     if not task.finished:
-        semaphore.stop(task.project_id, task.id, force=force)
+        semaphore.stop(project_id, task.id, force=force)
     return task
 
 

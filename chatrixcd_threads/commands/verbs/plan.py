@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from chatrixcd_threads.commands import launching, wishes
@@ -45,16 +43,9 @@ def plan(call: Call) -> Answer:
     return launching.ask(call, project, template, wanted, verb="plan")
 
 
-@plan.said
-def answer(call: Call, payload: Mapping[str, object], words: str) -> Answer:
-    """An answer to the form."""
-    return launching.answered(call, payload, words)
-
-
-@plan.confirmed
-def start(call: Call, payload: Mapping[str, object]) -> Answer:
-    """After the yes: to the question before the dry run, or to the one at its end, which holds the real launch."""
-    return launching.carry_out(call, payload)
+plan.said(launching.answered)
+# The question before the dry run, or the one at its end, which holds the real launch.
+plan.confirmed(launching.carry_out)
 
 
 def refuse_without_dry_run(template: Template) -> None:

@@ -47,16 +47,8 @@ def redo(call: Call) -> Answer:
     return launching.ask(call, project, template, wanted, why=why, verb="redo")
 
 
-@redo.said
-def answer(call: Call, payload: Mapping[str, object], words: str) -> Answer:
-    """An answer to the form."""
-    return launching.answered(call, payload, words)
-
-
-@redo.confirmed
-def start(call: Call, payload: Mapping[str, object]) -> Answer:
-    """After the yes."""
-    return launching.carry_out(call, payload)
+redo.said(launching.answered)
+redo.confirmed(launching.carry_out)
 
 
 def asked_for(call: Call, found: Found, kind: str) -> Wanted:

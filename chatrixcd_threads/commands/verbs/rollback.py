@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from chatrixcd_threads.commands import builds, launching
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Arg, command
@@ -59,13 +57,5 @@ def rollback(call: Call) -> Answer:
     return launching.ask(call, project, template, Wanted(build=build_id), why=why, verb="rollback")
 
 
-@rollback.said
-def answer(call: Call, payload: Mapping[str, object], words: str) -> Answer:
-    """An answer to the form."""
-    return launching.answered(call, payload, words)
-
-
-@rollback.confirmed
-def start(call: Call, payload: Mapping[str, object]) -> Answer:
-    """After the yes."""
-    return launching.carry_out(call, payload)
+rollback.said(launching.answered)
+rollback.confirmed(launching.carry_out)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from chatrixcd_threads.commands import launching, wishes
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Arg, command
@@ -35,16 +33,8 @@ def run(call: Call) -> Answer:
     return launching.ask(call, project, template, wishes.wanted(call, template, tags=tags))
 
 
-@run.said
-def answer(call: Call, payload: Mapping[str, object], words: str) -> Answer:
-    """An answer to the form."""
-    return launching.answered(call, payload, words)
-
-
-@run.confirmed
-def start(call: Call, payload: Mapping[str, object]) -> Answer:
-    """After the yes."""
-    return launching.carry_out(call, payload)
+run.said(launching.answered)
+run.confirmed(launching.carry_out)
 
 
 def _positional_tags(typed: str | None) -> tuple[str | None, tuple[str, ...]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Arg, Opt, Reply, command
 from chatrixcd_threads.commands.show import status
@@ -98,9 +96,8 @@ def refuse_to_kill_what_waits(task: Task) -> None:
 
 def _ask_semaphore(call: Call, found: Found, force: bool) -> Task:
     """An answer that never came may still have stopped the task: then it is watched like any other stop."""
-    known = msgspec.structs.replace(found.task, project_id=found.project_id)
     try:
-        return stop_when_started(call.tools.semaphore, known, force=force)
+        return stop_when_started(call.tools.semaphore, found.project_id, found.task, force=force)
     except TimedOut as error:
         if not error.sent:
             raise

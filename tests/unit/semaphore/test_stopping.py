@@ -34,7 +34,7 @@ class Passing:
 
 def stopped(*statuses: str, force: bool = False) -> tuple[Passing, Task]:
     passing = Passing(*statuses)
-    task = stop_when_started(cast(Semaphore, passing), passing.now(), force=force, pause=lambda seconds: None)
+    task = stop_when_started(cast(Semaphore, passing), 1, passing.now(), force=force, pause=lambda seconds: None)
     return passing, task
 
 
