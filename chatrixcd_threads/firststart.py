@@ -137,14 +137,30 @@ def start_command(path: Path) -> str:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a question like Ctrl-C does: with the terminal as it was, and nothing left behind."""
+    """SIGTERM and SIGHUP end a question like Ctrl-C does: with the terminal as it was, and nothing left behind.
+
+    While the homeserver is asked, asyncio takes Ctrl-C in a way of its own, and these with it: an exception out of nowhere
+    could take a step away from its loop, which would then wait for that step for ever.
+    A closed window is often told twice, by the kernel and by the shell: the first signal counts.
+    """
+    ended: list[int] = []
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise Ended(number)
+        if ended:
+            return
+        ended.append(number)
+        interrupt = signal.getsignal(signal.SIGINT)
+        if not callable(interrupt) or interrupt is signal.default_int_handler:
+            raise Ended(number)
+        interrupt(number, frame)
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
+    except KeyboardInterrupt as error:
+        if ended and not isinstance(error, Ended):
+            raise Ended(ended[0]) from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -124,6 +124,8 @@ class FirstStart:
             raise UserError(f"The homeserver did not do it now ({error}).{wait} Try again.") from error
         except TROUBLE as error:
             raise UserError(f"Asking the homeserver failed: {discovery.why(error)}. Try again.") from error
+        finally:
+            work.close()  # a signal may end it before its first step
 
     async def _watched(self, work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.current_task()
