@@ -143,6 +143,13 @@ CREATE INDEX launches_template ON launches (project_id, template_id, id);
 CREATE INDEX follows_room ON follows (room_id, id);
 CREATE INDEX questions_command ON questions (command_event);
 """,
+    5: """
+CREATE INDEX follows_slot ON follows (slot);
+CREATE INDEX follows_stop ON follows (stop_slot);
+CREATE INDEX follows_thread ON follows (thread);
+CREATE INDEX follows_task ON follows (task_id);
+CREATE INDEX questions_settled ON questions (settled_by);
+""",
 }
 SCHEMA_VERSION = max(STEPS)
 

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,9 @@ def by_token(connection: sqlite3.Connection, token: str) -> Launch | None:
 
 def unsettled(connection: sqlite3.Connection) -> list[Launch]:
     """Launches that are being sent or in doubt, newest first."""
-    rows = connection.execute("SELECT * FROM launches WHERE state IN ('sending', 'doubt') ORDER BY id DESC").fetchall()
+    rows = connection.execute(
+        "SELECT * FROM launches WHERE state IN ('confirmed', 'sending', 'doubt') AND state <> 'confirmed' ORDER BY id DESC"
+    ).fetchall()  # in the words of the index
     return [_launch(row) for row in rows]
 
 
@@ -238,19 +241,16 @@ def project_of(connection: sqlite3.Connection, task_id: int) -> list[int]:
     return [int(row[0]) for row in rows]
 
 
-# The messages about a followed task. A question that was asked in two steps has its end in the slot with a + more.
-_ABOUT = (
-    "(rtrim(o.slot, '+') = f.slot OR o.slot IN (f.stop_slot, 'end:' || f.id, 'waits:' || f.id, 'against:' || f.id,"
-    " 'plan:' || f.id))"
-)
+# What the bot says of a followed task stands in slots that name its follow: end:7, and hang:7:12 when it is said again.
+_OF_A_FOLLOW: Final = frozenset({"end", "waits", "against", "plan", "still", "hang"})
 
 
 def in_thread(connection: sqlite3.Connection, room_id: str, root: str) -> tuple[int, int] | None:
     """(project, task) of a thread: the thread's first message is the command, its answer, or the report of a task."""
     row = connection.execute(
-        f"SELECT f.project_id, f.task_id FROM follows f LEFT JOIN outbox o ON {_ABOUT} WHERE f.room_id = ?1 AND"
-        " (f.thread = ?2 OR f.slot = 'answer:' || ?2 OR o.event_id = ?2) ORDER BY f.id DESC LIMIT 1",
-        (room_id, root),
+        "SELECT project_id, task_id FROM follows WHERE room_id = ?1 AND (thread = ?2 OR slot IN ('answer:' || ?2, ?3)"
+        " OR stop_slot = ?4 OR id = ?5) ORDER BY id DESC LIMIT 1",
+        (room_id, root, *_said_in(connection, root)),
     ).fetchone()
     return None if row is None else (int(row[0]), int(row[1]))
 
@@ -258,11 +258,23 @@ def in_thread(connection: sqlite3.Connection, room_id: str, root: str) -> tuple[
 def of_message(connection: sqlite3.Connection, event_id: str) -> tuple[int, int] | None:
     """(project, task) of one message in any room: a command that started or stopped it, or what the bot said of it."""
     row = connection.execute(
-        f"SELECT f.project_id, f.task_id FROM follows f LEFT JOIN outbox o ON {_ABOUT} WHERE o.event_id = ?1"
-        " OR f.slot = 'answer:' || ?1 OR f.stop_slot = 'answer:' || ?1 ORDER BY f.id DESC LIMIT 1",
-        (event_id,),
+        "SELECT project_id, task_id FROM follows WHERE slot IN ('answer:' || ?1, ?2) OR stop_slot IN ('answer:' || ?1, ?3)"
+        " OR id = ?4 ORDER BY id DESC LIMIT 1",
+        (event_id, *_said_in(connection, event_id)),
     ).fetchone()
     return None if row is None else (int(row[0]), int(row[1]))
+
+
+def _said_in(connection: sqlite3.Connection, event_id: str) -> tuple[str | None, str | None, int | None]:
+    """The slot of the bot's message, as a launch has it and as a stop has it, and the follow that it names."""
+    row = connection.execute("SELECT slot FROM outbox WHERE event_id = ?", (event_id,)).fetchone()
+    if row is None:
+        return None, None, None
+    kind, _, rest = row["slot"].partition(":")
+    number = rest.partition(":")[0]
+    named = int(number) if kind in _OF_A_FOLLOW and number.isdecimal() else None
+    # A question that was asked in two steps has its end in the slot with a + more.
+    return row["slot"].rstrip("+"), row["slot"], named
 
 
 def newest_in(connection: sqlite3.Connection, room_id: str, person: str | None = None, most: int = 1) -> list[Follow]:

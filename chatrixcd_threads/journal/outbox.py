@@ -146,8 +146,10 @@ def fail(tx: sqlite3.Connection, row_id: int, reason: str) -> None:
 
 def owed(connection: sqlite3.Connection) -> int:
     """How many messages and edits wait to be sent."""
-    query = "SELECT count(*) FROM outbox WHERE sent_version < version AND failed IS NULL AND room_id <> ?"
-    return int(connection.execute(query, (HERE,)).fetchone()[0])
+    row = connection.execute(
+        "SELECT count(*) FROM outbox WHERE sent_version < version AND failed IS NULL AND room_id <> ?", (HERE,)
+    ).fetchone()
+    return int(row[0])
 
 
 def said_in(connection: sqlite3.Connection, room_id: str) -> list[tuple[str, str]]:

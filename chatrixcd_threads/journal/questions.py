@@ -150,7 +150,7 @@ def _in_thread(connection: sqlite3.Connection, room_id: str, asker: str, root: s
 def _secrets_of(connection: sqlite3.Connection, room_id: str, asker: str, root: str) -> list[Question]:
     """The open questions for secrets that are spoken of in this thread, and asked in a direct chat."""
     rows = connection.execute(
-        "SELECT * FROM questions WHERE state = 'open' AND wants = 'secret' AND asker = ? AND room_id != ? ORDER BY id DESC",
+        "SELECT * FROM questions WHERE state = 'open' AND wants = 'secret' AND asker = ? AND room_id != ? ORDER BY +id DESC",
         (asker, room_id),
     ).fetchall()
     asked = [each for each in map(_question, rows) if heard_in(each, room_id)]
@@ -170,7 +170,7 @@ def about(connection: sqlite3.Connection, token: str) -> list[Question]:
     """The open questions about a launch in doubt."""
     rows = connection.execute(
         "SELECT * FROM questions WHERE state = 'open' AND json_extract(payload, '$.token') = ?"
-        " AND json_extract(payload, '$.doubt') IS NOT NULL ORDER BY id",
+        " AND json_extract(payload, '$.doubt') IS NOT NULL ORDER BY +id",
         (token,),
     ).fetchall()
     return [_question(row) for row in rows]

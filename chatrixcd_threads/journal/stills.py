@@ -91,7 +91,7 @@ def drop_hang(tx: sqlite3.Connection, project_id: int) -> Hang | None:
 
 def hanging(connection: sqlite3.Connection) -> list[Hang]:
     """The queues that a room was told to hang, as long as a followed task waits in them."""
-    rows = connection.execute("SELECT DISTINCT project_id FROM follows WHERE done = 0 AND status IN ('', 'waiting')")
+    rows = connection.execute("SELECT +project_id FROM follows WHERE done = 0 AND status IN ('', 'waiting')")
     waiting = {int(row[0]) for row in rows.fetchall()}
     return [each for each in map(_hang, _all(connection, _HANG)) if each.slots and each.project_id in waiting]
 

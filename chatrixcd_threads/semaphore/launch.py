@@ -60,6 +60,11 @@ class InDoubt(UserError):
         self.doubts = doubts
 
 
+def carries(task: Task, token: str) -> bool:
+    """Whether the launch with this token made the task. It stands last: what is before may be anybody's words."""
+    return task.message.rstrip().endswith(f"[{token}]")
+
+
 def forgotten(name: str, secrets: str) -> UserError:
     """Why a launch is not sent whose secrets are gone."""
     return UserError(
@@ -160,9 +165,9 @@ class Launcher:
         )
 
     def _found(self, launch: Launch) -> Task | None:
-        """The task with the launch's token among the newest of its template. It stands last: what is before may be anybody's words."""
+        """The task with the launch's token among the newest of its template."""
         tasks = self._semaphore.template_tasks(launch.project_id, launch.template_id, NEWEST)
-        return next((task for task in tasks if task.message.rstrip().endswith(f"[{launch.token}]")), None)
+        return next((task for task in tasks if carries(task, launch.token)), None)
 
     def _look(self, launch: Launch, why: str, refused: SemaphoreError | None = None) -> Started:
         looked = 0

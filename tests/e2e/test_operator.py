@@ -63,7 +63,7 @@ def test_a_launch_in_doubt_is_settled(stage: Stage) -> None:
             continue
         task = next(int(row["id"]) for row in stage.semaphore.tasks() if token in row["message"])
         told = office.ask(f"!cd resolve {token} started {task}")
-        assert "Its message holds the token." in told.body
+        assert "Its message ends with the token." in told.body
         heard = room.hear(f"{token} is not in doubt any more: Hello was started as task #{task}")
         assert room.person.user_id in (heard.mentions or {}).get("user_ids", [])
         assert "✅" in room.end_of(task).body

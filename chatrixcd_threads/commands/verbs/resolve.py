@@ -15,7 +15,7 @@ from chatrixcd_threads.journal import audit, launches, questions
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.launches import Launch
 from chatrixcd_threads.policy.access import Right
-from chatrixcd_threads.semaphore.launch import STALE
+from chatrixcd_threads.semaphore.launch import STALE, carries
 from chatrixcd_threads.semaphore.models import Task
 from chatrixcd_threads.text.markup import Text, bold, code, lines, person, text
 
@@ -47,11 +47,15 @@ def resolve(call: Call) -> Answer:
             f"Its message in Semaphore contains {launch.token}."
         )
     task = _task(call, launch, int(number))
-    if _holds(task, launch):
-        return _settle(call, launch, task, "Its message holds the token.")
+    if carries(task, launch.token):
+        return _settle(call, launch, task, "Its message ends with the token.")
     return Ask(
         lines(
-            text("The message of task ") + bold(f"#{task.id}") + " does not hold the token " + code(launch.token) + ".",
+            text("The message of task ")
+            + bold(f"#{task.id}")
+            + " does not end with the token "
+            + code(launch.token)
+            + ".",
             f"It says: {task.message[:200]}" if task.message else "It has no message.",
             text("Is it the task of ") + bold(launch.template_name) + f", asked for by {launch.sender}, all the same?",
         ),
@@ -61,10 +65,10 @@ def resolve(call: Call) -> Answer:
 
 @resolve.confirmed
 def take(call: Call, payload: Mapping[str, object]) -> Reply:
-    """The task is taken although its message lacks the token."""
+    """The task is taken although its message does not end with the token."""
     launch = _doubtful(call, str(payload["token"]))
     task = _task(call, launch, int(str(payload["task"])))
-    return _settle(call, launch, task, "Its message does not hold the token.")
+    return _settle(call, launch, task, "Its message does not end with the token.")
 
 
 def _doubtful(call: Call, token: str) -> Launch:
@@ -88,10 +92,6 @@ def _task(call: Call, launch: Launch, number: int) -> Task:
             f"{launch.template_name} (template {launch.template_id})."
         )
     return task
-
-
-def _holds(task: Task, launch: Launch) -> bool:
-    return f"[{launch.token}]" in task.message
 
 
 def _settle(call: Call, launch: Launch, task: Task | None, checked: str) -> Reply:

@@ -230,7 +230,7 @@ def test_a_launch_that_was_started(bench: Bench) -> None:
     token = doubtful(bench)
     bench.semaphore.runs(77, message=f"asked by {PERSON} [{token}]")
     said = bench.say(f"resolve {token} started 77", sender=OPERATOR, room_id=OPERATOR_ROOM)
-    assert "Its message holds the token." in said
+    assert "Its message ends with the token." in said
     assert "I follow it from now on." in said
     told = bench.content(f"resolved:{token}")
     assert f"was started as task #77 ({OPERATOR} has looked in Semaphore)" in told["plain"]
@@ -268,12 +268,12 @@ def test_a_task_without_the_token_is_taken_only_after_a_yes(bench: Bench) -> Non
     asked = bench.event(f"resolve {token} started #77")
     bench.desk.handle(asked)
     bench.deliver()
-    assert "does not hold the token" in bench.answer(asked)
+    assert "does not end with the token" in bench.answer(asked)
     assert "It says: by hand" in bench.answer(asked)
     assert launches.followed(bench.journal.read()) == []
     bench.react(asked)
     assert "was started as task #77" in bench.answer(asked)
-    assert last(bench).detail.endswith("task #77. Its message does not hold the token.")
+    assert last(bench).detail.endswith("task #77. Its message does not end with the token.")
 
 
 @pytest.mark.parametrize(

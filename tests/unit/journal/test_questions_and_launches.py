@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -188,3 +189,29 @@ def test_a_task_is_found_again_by_number_and_by_room(journal: Journal) -> None:
     with journal.write() as tx:
         launches.told(tx, 1, "success")
     assert launches.last_in(read, "!r", "@a") == (3, 43)
+
+
+def said(journal: Journal, slot: str) -> str:
+    """The event of a message of the bot."""
+    with journal.write() as tx:
+        outbox.put(tx, slot, "!r", {"plain": slot}, outbox.Priority.ANSWER)
+        (row,) = tx.execute("SELECT id FROM outbox WHERE slot = ?", (slot,)).fetchall()
+        outbox.sent(tx, outbox.begin(tx, row["id"]), f"$event of {slot}")
+    return f"$event of {slot}"
+
+
+def test_every_message_about_a_task_leads_to_it(journal: Journal) -> None:
+    launch = confirm(journal)
+    with journal.write() as tx:
+        for task in (41, 42, 43):
+            launches.follow(tx, replace(launch, slot=f"answer:$of {task}"), task)
+    stop(journal, room="!r", person="@a", slot="answer:$stop")
+    kinds = ("end", "waits", "against", "plan", "still", "hang")
+    slots = ["answer:$of 42", "answer:$of 42+", "answer:$stop", "hang:2:1795", *(f"{kind}:2" for kind in kinds)]
+    for event in ("$of 42", *(said(journal, slot) for slot in slots)):
+        assert launches.of_message(journal.read(), event) == (1, 42), event
+        assert launches.in_thread(journal.read(), "!r", event) == (1, 42), event
+        assert launches.in_thread(journal.read(), "!elsewhere", event) is None
+    for event in ("$unknown", said(journal, "answer:$else"), said(journal, "file:2"), said(journal, "end:99")):
+        assert launches.of_message(journal.read(), event) is None, event
+        assert launches.in_thread(journal.read(), "!r", event) is None, event
