@@ -226,10 +226,11 @@ class HotFile(Generic[T]):
             self._asked = None
             return self._swap(replace(fresh, since=self._time()))
 
-    def undo(self) -> Copy:
+    def undo(self) -> tuple[Copy, Outcome | None]:
         """Writes the newest good kept version that differs from what the file holds into the file. Raises ConfigError.
 
         So a bad edit, or one that waits for a yes, gives way to the version in force; a good one to the version before.
+        The file is read in the same turn, so that what came of it is told by who asked for it, and not by the watch.
         """
         with self._looking:
             try:
@@ -244,7 +245,7 @@ class HotFile(Generic[T]):
                     continue
                 if text != holds:
                     replace_file(self.path, text)
-                    return copy
+                    return copy, self._look(force=False)
         raise ConfigError(f"There is no earlier version of {self.path.name} to go back to.")
 
     def edit(self, change: Callable[[str | None], str]) -> Changed:

@@ -103,7 +103,7 @@ def test_settings_are_edited_and_decided_from_the_console(bot: OnTerminal) -> No
     terminal.type('{"pet": ["Purr, purr"]}\n')
     terminal.shows("messages.json is taken over and counts now", seconds=LONG)
     terminal.type("v")
-    terminal.shows("Messages as they are said")
+    terminal.shows("Messages as they are said", "greetings: At the head")  # they are made in another thread
     terminal.type("/Purr\r")
     terminal.shows("Purr, purr")
     (bot.folder / "messages.json").write_text('{"pet": ["Miaow"]}')

@@ -150,9 +150,7 @@ def _decide(call: Call, file: File, number: str | None, *, yes: bool) -> Reply:
 
 
 def _undo(call: Call, file: File) -> Reply:
-    """Reads the file at once, so that the answer can say what came of it; the watch then finds nothing new."""
-    copy = file.undo()
-    outcome = file.check_for_changes()
+    copy, outcome = file.undo()
     if outcome is not None:
         call.tools.told(outcome, call.sender, Deed.CONFIG_UNDONE)
     came = describe(outcome).title if outcome is not None else ""

@@ -91,7 +91,6 @@ def test_use_and_undo(room: Room) -> None:
     assert packs.in_force(room.manager.hot.now) == "pirate"
     assert len(room.told) == 1
     room.manager.hot.undo()
-    room.manager.check_for_changes()
     assert packs.in_force(room.manager.hot.now) == "playful"
 
 

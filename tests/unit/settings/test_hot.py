@@ -398,12 +398,31 @@ class TestKept:
         path.write_text("{admin: 'ada', a: '2'}")
         hot.check_for_changes()
         for expected in ("1", "2", "1"):
-            copy = hot.undo()
+            copy, outcome = hot.undo()
             assert copy.text() == path.read_text()
-            assert isinstance(hot.check_for_changes(), Changed)
+            assert isinstance(outcome, Changed)
+            assert hot.check_for_changes() is None
             assert hot.now["a"] == expected
         assert path.read_text() == first
         assert [copy.number for copy in hot.kept.copies()] == [5, 4, 3, 2, 1]
+
+    def test_the_watch_never_takes_the_outcome_of_an_undo(
+        self, hot: HotFile[Values], path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path.write_text("{admin: 'ada', a: '2'}")
+        hot.check_for_changes()
+        took: list[object] = []
+        watch = threading.Thread(target=lambda: took.append(hot.check_for_changes()))
+
+        def replaced(target: Path, text: str) -> None:
+            replace_file(target, text)
+            watch.start()  # it sees the new file before anybody else
+
+        monkeypatch.setattr(hot_module, "replace_file", replaced)
+        _, outcome = hot.undo()
+        watch.join()
+        assert isinstance(outcome, Changed)
+        assert took == [None]
 
     def test_nothing_to_go_back_to(self, hot: HotFile[Values]) -> None:
         with pytest.raises(ConfigError, match="no earlier version"):
@@ -414,9 +433,10 @@ class TestKept:
         good, version = path.read_text(), hot.version
         path.unlink() if bad is None else path.write_text(bad, encoding="latin-1")
         hot.check_for_changes()
-        assert hot.undo().number == 1
+        copy, outcome = hot.undo()
+        assert copy.number == 1
         assert path.read_text() == good
-        assert isinstance(hot.check_for_changes(), Mended | None)
+        assert isinstance(outcome, Mended | None)
         assert (hot.version, hot.held, hot.error) == (version, None, None)
 
     def test_a_broken_copy_is_passed_over(self, hot: HotFile[Values], path: Path) -> None:
@@ -424,9 +444,10 @@ class TestKept:
             path.write_text(f"{{admin: 'ada', a: '{value}'}}")
             hot.check_for_changes()
         hot.kept.copies()[1].path.write_bytes(b"{\xff")
-        assert hot.undo().number == 1
+        assert hot.undo()[0].number == 1
         path.write_text("{")
-        hot.kept.copies()[0].path.write_text("{admin: [")  # number 3; number 2 is broken since before
+        for copy in hot.kept.copies()[:2]:  # 4 and 3; 2 is broken since before
+            copy.path.write_text("{admin: [")
         again = HotFile(path, KIND)
         again.load()
         assert again.now == {"admin": "ada", "a": "1"}
@@ -496,11 +517,10 @@ class TestWriting:
         hot.load()
         target.write_text("{a: '2'}")
         assert isinstance(hot.check_for_changes(), Changed)
-        hot.undo()
+        assert isinstance(hot.undo()[1], Changed)
         assert path.is_symlink()
         assert target.read_text() == "{a: '1'}"
         assert target.stat().st_mode & 0o777 == 0o640
-        assert isinstance(hot.check_for_changes(), Changed)
         assert [file.name for file in target.parent.iterdir()] == ["real.json"]
 
     def test_new_files_are_private_and_old_ones_keep_their_mode(self, path: Path) -> None:

@@ -56,8 +56,7 @@ class TestUse:
         assert packs.in_force(manager.hot.now) == "pirate"
         assert (tmp_path / "messages.json").read_text() == texts.pack_text("pirate")
         assert manager.check_for_changes() is None
-        manager.hot.undo()
-        assert isinstance(manager.check_for_changes(), Changed)
+        assert isinstance(manager.hot.undo()[1], Changed)
         assert manager.hot.now == DEFAULT_MESSAGES
 
     def test_own_texts_are_kept_first(self, tmp_path: Path) -> None:
