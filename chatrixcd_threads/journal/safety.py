@@ -21,7 +21,10 @@ log = logging.getLogger("chatrixcd.journal")
 
 RESERVE_BYTES: Final = 4 * 2**20
 LOW_BYTES: Final = 64 * 2**20  # below this nothing is launched any more
-COPIES: Final = 3
+COPIES: Final = (
+    3  # of so many days the newest: a bot that starts over and over does not push out what was good yesterday
+)
+DAY: Final = len("journal-20261126")
 COPY_SECONDS: Final = 86_400.0
 
 
@@ -56,7 +59,8 @@ class Safety:
         os.close(os.open(partial, os.O_RDWR | os.O_CREAT, 0o600))
         self._journal.read().execute("VACUUM INTO ?", (str(partial),))
         partial.replace(target)
-        for old in sorted(folder.glob("journal-*.sqlite3"))[:-COPIES]:
+        days = {copy.name[:DAY]: copy for copy in sorted(folder.glob("journal-*.sqlite3"))}
+        for old in {*folder.glob("journal-*.sqlite3")}.difference(sorted(days.values())[-COPIES:]):
             old.unlink()
         return target
 

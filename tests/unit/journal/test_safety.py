@@ -58,7 +58,9 @@ def test_copies_can_take_the_place_of_the_journal_and_only_the_newest_are_kept(j
     made = [safety.copy(1_800_000_000.0 + day * 86_400) for day in range(COPIES + 2)]
     assert [path.exists() for path in made] == [False, False, True, True, True]
     assert made[-1].stat().st_mode & 0o777 == 0o600
-    copy = Journal(made[-1])
+    again = [safety.copy(1_800_000_000.0 + (COPIES + 1) * 86_400 + minute * 60) for minute in (1, 2, 3)]
+    assert [path.exists() for path in (*made, *again)] == [False, False, True, True, False, False, False, True]
+    copy = Journal(again[-1])
     assert get_meta(copy.read(), "kept") == "yes"
     copy.close()
 
