@@ -318,6 +318,7 @@ class App:
             verify=self._matrix.verify,
             settings=lambda: self._config.now,
             hearing=self._hearing,
+            unsafe=lambda: self._safety.problem,
         )
 
     def _hearing(self) -> Hearing:

@@ -219,7 +219,8 @@ class Board:
     """Everything at one moment. `now` is seconds since the epoch.
 
     `refused` are the refusals of the last hour, newest first; `changed` is the last change of settings; `audit_broken` is the
-    first line of the audit that somebody touched (0: none); a `disk_free` below 0 is not known.
+    first line of the audit that somebody touched (0: none); a `disk_free` below 0 is not known; `unsafe` says why nothing is
+    launched, because the journal cannot be trusted.
     """
 
     now: float
@@ -248,6 +249,7 @@ class Board:
     refused: tuple[AuditLine, ...] = ()
     changed: AuditLine | None = None
     audit_broken: int = 0
+    unsafe: str = ""
 
 
 def _unseen(name: str) -> FileView:
@@ -276,6 +278,8 @@ class Doors:
     stack_of: Callable[[str], tuple[str, ...]] = lambda name: ()  # what a thread is doing, by its name
     detach: Callable[[], None] | None = field(default=None, metadata=LOCAL)  # attached: leaves the console alone
     trouble: Callable[[], str] = field(default=lambda: "", metadata=LOCAL)  # attached: why the bot is not there
+    # Like `type_command`, for what a key does: it is never the answer to a question that waits.
+    command: Callable[[str], str] = lambda line: ""
     verify: Callable[[str, str, str], None] = lambda verb, what, device: None
     """start (user, device or empty), or accept, match, mismatch, cancel (flow, empty); what came of it is on the board."""
     # The same lines by number, where the console is in the bot's process: read as far as they are shown.

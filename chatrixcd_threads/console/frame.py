@@ -104,6 +104,7 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         self._board: Board | None = None
         self.failed: set[str] = set()  # the views that show the error panel
         self._size = (80, 24)
+        self._pasting = False
         self._tabs: list[tuple[int, int, str]] = []
         self._header, self._footer = Pane(choosing=False), Pane(choosing=False)
         self._trouble = Pane(choosing=False)
@@ -301,6 +302,8 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
 
     def keypress(self, size: tuple[int, int], key: str) -> str | None:  # type: ignore[override]
         """Bar, then question, then window, then view: one table says what the key does there."""
+        if self._pasting and self.bar is None and key not in ("end paste", "esc"):
+            return None  # what is pasted is text, its letters are no keys
         with self._guarded():
             bar, noticed = self.bar, self._notice
             self._notice = ""
@@ -337,6 +340,14 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
 
     def _press(self, key: str) -> None:
         context = self._context()
+        if key in ("begin paste", "end paste"):
+            self._pasting = key == "begin paste"
+            if context != "bar":
+                self.notice("Nothing was done with the pasted text: open the command bar with : first.")
+            return
+        self._pasting = self._pasting and key != "esc"  # nothing that is pasted has one: the end may have been lost
+        if self._pasting and key in ("enter", "tab"):
+            key = " "  # several lines become one, which is sent by a key
         command = self._table.command(context, key)
         if context == "bar" and self.bar is not None:
             self._in_bar(self.bar, command, key)
@@ -405,6 +416,9 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
                 self._show_answers()
             case "copy":
                 self._copied(self.view.line())
+            case "whole":
+                lines = self.view.on_screen()
+                self.tell("The lines on the screen", lambda: lines, exact=True)
             case "mouse":
                 self._mouse()
             case "redraw":
@@ -420,7 +434,9 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
     # --- what views may ask for ----------------------------------------------------------------------------------
 
     def type(self, line: str) -> None:
-        ticket = self.doors.type_command(line)
+        self._typed_as(self.doors.command(line), line)
+
+    def _typed_as(self, ticket: str, line: str) -> None:
         self._typed[ticket] = line
         while len(self._typed) > _KEPT_COMMANDS:
             self._typed.popitem(last=False)
@@ -457,7 +473,7 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         )
 
     def prompt(self, start: str) -> None:
-        self.bar = Bar(":", start, self._history, self._names, self._send)
+        self.bar = Bar(":", start, self._history, self._names, self._command if start else self._send)
 
     def notice(self, sentence: str) -> None:
         self._notice = shown(sentence)
@@ -479,6 +495,11 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
 
     def _send(self, line: str) -> None:
         if line.strip():
+            self._typed_as(self.doors.type_command(line.strip()), line.strip())
+
+    def _command(self, line: str) -> None:
+        """What a key has begun to type."""
+        if line.strip():
             self.type(line.strip())
 
     def _quit(self) -> None:
@@ -499,6 +520,8 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
     def _show_answers(self) -> None:
         if self._window is None or self._window.title != "Answers":
             self.tell("Answers", self._answer_lines, following=True)
+        else:
+            self._window.reader.pane.following = True  # the newest is meant, also after one has scrolled up
 
     def _answer_lines(self) -> list[str]:
         """What the bot said here, the newest at the end, each with what was typed for it; then what it still owes."""

@@ -82,6 +82,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "",
         "copy the line that was gone to, or the last one (OSC 52; the terminal must allow it)",
     ),
+    Key(("enter",), "whole", "text", "whole lines", "the lines on the screen in full, folded where they are too long"),
     Key(("f",), "follow", "text", "follow", "follow what comes, or stand still"),
     Key(("enter",), "open", "first", "next step", "do what stands at the right of the line"),
     Key(("p",), "ask ping", "first", "ping", "ask the bot to try Matrix, Semaphore and journal"),

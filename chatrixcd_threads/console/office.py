@@ -6,6 +6,7 @@ same desk, and answered into the outbox, where it stays until it is read here.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import shutil
@@ -40,10 +41,11 @@ from chatrixcd_threads.console.last import Last
 from chatrixcd_threads.console.progress import Progress
 from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.console.status import is_over_status
+from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.events import Devices, InboxItem, Incoming, Kind, RoomInfo, VerifyWish
 from chatrixcd_threads.journal import audit, inbox, invites, launches, outbox, questions
 from chatrixcd_threads.journal.audit import Deed, Line, Verdict
-from chatrixcd_threads.journal.db import Journal
+from chatrixcd_threads.journal.db import Journal, JournalError
 from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import SemaphoreError
@@ -55,6 +57,7 @@ from chatrixcd_threads.threads.lanes import Job, LaneInfo, Lanes
 KEPT_ANSWERS: Final = 200
 PROBE_SECONDS: Final = 30.0
 OUTPUT_SECONDS: Final = 1.0
+KEPT_OUTPUTS: Final = 10  # of the tasks that were looked at last
 SHOWN_LANES: Final = 20
 SLOW_SECONDS: Final = 2.0  # for what changes rarely or costs more to find out
 CHECK_SECONDS: Final = 600.0  # between two checks of the whole audit
@@ -87,6 +90,7 @@ class Parts:
     verify: Callable[[VerifyWish], None] = lambda wish: None
     settings: Callable[[], Settings] = Settings
     hearing: Callable[[], Hearing] = Hearing
+    unsafe: Callable[[], str] = lambda: ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +129,13 @@ class Office:
         self._probed = 0.0
         self._introduced: Semaphore | None = None  # the client whose server has told its version
         self._outputs: dict[tuple[int, int], tuple[str, ...]] = {}
+        self._good: dict[tuple[int, int], tuple[str, ...]] = {}  # as last read without a mistake
         self._asked: dict[tuple[int, int], float] = {}
         self._filing = Filing(parts.files, parts.clean, parts.lanes, poke, now)
         self._journaled: _Journaled | None = None
         self._all_rooms = Last(_all_rooms)
+        self._answers: tuple[tuple[str, str], ...] = ()
+        self._unread = ""  # why the journal cannot be read
         self._news = True  # in the journal; set by any thread
         self._slow: Slow | None = None
         self._progress = Progress(parts.semaphore, parts.lanes, poke, now)
@@ -142,6 +149,7 @@ class Office:
             log=self._parts.log,
             log_lines=self._parts.log.since,
             type_command=self.type_command,
+            command=self.command,
             answers=self.answers,
             task_output=self.task_output,
             leave=self._parts.leave,
@@ -160,11 +168,19 @@ class Office:
         return tuple(map(_audit_line, audit.newest(self._parts.journal.read(), max(0, min(most, MOST_AUDIT)))))
 
     def board(self) -> Board:
-        """The bot at this moment; the journal is read only when something has been written to it."""
-        kept = self._journaled
+        """The bot at this moment; the journal is read only when something has been written to it.
+
+        When it cannot be read, what it said last stays on the board, and the board says so.
+        """
+        kept, self._unread = self._journaled, ""
         if kept is None or self._news:
             self._news = False  # before it is read: what is written from here on counts as news
-            kept = self._journaled = self._read_journal()
+            try:
+                kept = self._journaled = self._read_journal()
+            except JournalError as error:
+                self._news, self._unread = True, f"the journal cannot be read ({error})"
+                if kept is None:
+                    raise
         return self._read(kept, self._now())
 
     def journaled(self) -> None:
@@ -177,6 +193,12 @@ class Office:
         ticket = f"console:{uuid.uuid4().hex}"
         said = command_line(line, self._parts.prefix())
         verdict = verdict_of_word(line)
+        try:
+            return self._accept(ticket, line, said, verdict)
+        except JournalError as error:
+            raise UserError(f"Nothing was asked: the journal cannot be written ({error}).") from error
+
+    def _accept(self, ticket: str, line: str, said: str | None, verdict: str | None) -> str:
         with self._parts.journal.write() as tx:
             asked = questions.open_for(tx, OPERATOR_ROOM, OPERATOR)
             answers = verdict is not None and bool(asked)
@@ -195,10 +217,16 @@ class Office:
                 break  # it is in the journal; the dispatch finds it there
         return str(asked[0].command_event) if answers else ticket
 
+    def command(self, line: str) -> str:
+        """Like `type_command`; with the prefix it is a command also where a question waits for a value."""
+        return self.type_command(f"{self._parts.prefix()} {line}")
+
     def answers(self) -> tuple[tuple[str, str], ...]:
         """What the bot said to the operator: (ticket, text), oldest first."""
-        rows = outbox.said_in(self._parts.journal.read(), OPERATOR_ROOM)
-        return tuple((slot.removeprefix("answer:"), _plain(content)) for slot, content in rows)
+        with contextlib.suppress(JournalError):  # the board says so; what was said last stays
+            rows = outbox.said_in(self._parts.journal.read(), OPERATOR_ROOM)
+            self._answers = tuple((slot.removeprefix("answer:"), _plain(content)) for slot, content in rows)
+        return self._answers
 
     def verify(self, verb: str, what: str, device: str) -> None:
         """Hands over what the operator wants of a verification."""
@@ -208,17 +236,25 @@ class Office:
         """The lines as last read; asking has them read again, at most once a second."""
         key, now = (project_id, task_id), self._now()
         if now - self._asked.get(key, 0.0) >= OUTPUT_SECONDS:
+            self._asked.pop(key, None)
             self._asked[key] = now
+            if len(self._asked) > KEPT_OUTPUTS:
+                self._forget(next(iter(self._asked)))
             self._parts.lanes.submit(Job(("console", key), f"output of task {task_id}", lambda: self._fetch(key)))
         return self._outputs.get(key, ())
+
+    def _forget(self, key: tuple[int, int]) -> None:
+        for table in (self._asked, self._outputs, self._good):
+            table.pop(key, None)
 
     def _fetch(self, key: tuple[int, int]) -> None:
         try:
             records = self._parts.semaphore().output(*key)
         except SemaphoreError as error:
-            fresh: tuple[str, ...] = (error.sentence,)
+            fresh: tuple[str, ...] = (*self._good.get(key, ()), error.sentence)
         else:
             fresh = tuple(plain_line(row) for record in records for row in record.output.split("\n"))
+            self._good[key] = fresh
         if fresh != self._outputs.get(key):
             self._outputs[key] = fresh
             self._poke()
@@ -252,10 +288,21 @@ class Office:
         if now - self._checked >= CHECK_SECONDS:
             self._checked = now
             self._parts.lanes.submit(Job(("console", "audit"), "check of the audit", self._check))
+        try:
+            fresh = self._look_anew(now)
+        except JournalError as error:
+            self._unread = f"the journal cannot be read ({error})"
+            if old is None:
+                raise
+            return old
+        self._slow = fresh
+        return fresh
+
+    def _look_anew(self, now: float) -> Slow:
         read, path = self._parts.journal.read(), self._parts.journal.path
         changed = audit.last_of(read, audit.SETTINGS)
         files = [path, path.with_name(path.name + "-wal")]
-        self._slow = Slow(
+        return Slow(
             now,
             tuple(map(_audit_line, audit.since(read, Deed.REFUSED, now - HOUR, MOST_REFUSED))),
             _audit_line(changed) if changed is not None else None,
@@ -263,7 +310,6 @@ class Office:
             sum(each.stat().st_size for each in files if each.exists()),
             shutil.disk_usage(path.parent).free if path.parent.exists() else -1,
         )
-        return self._slow
 
     def _read_journal(self) -> _Journaled:
         read = self._parts.journal.read()
@@ -340,6 +386,7 @@ class Office:
             refused=slow.refused,
             changed=slow.changed,
             audit_broken=self._chain.broken,
+            unsafe=self._parts.unsafe() or self._unread,
         )
 
 

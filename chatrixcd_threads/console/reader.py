@@ -124,6 +124,10 @@ class Reader:
         marked = self.marked is not None and not self.pane.following and first <= self._mark < last
         return self._at(self._number(self._mark if marked else last - 1))
 
+    def on_screen(self) -> list[str]:
+        """The lines that are on screen, whole."""
+        return [self._at(self._number(place)) for place in range(*self.pane.span)]
+
     def act(self, command: str) -> bool:
         """What every text understands."""
         match command:

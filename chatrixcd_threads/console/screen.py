@@ -78,7 +78,7 @@ class Screen(urwid.display.raw.Screen):
     """Owner: the ui thread. Signals belong to the main thread, which calls `Console.on_resize` and its like."""
 
     def __init__(self, output: Output) -> None:
-        super().__init__(input=sys.stdin, output=output)
+        super().__init__(input=sys.stdin, output=output, bracketed_paste_mode=True)  # also where it is not asked for
         self._output = output
 
     def signal_init(self) -> None:

@@ -325,6 +325,9 @@ def _verifications(board: Board) -> list[Line]:
 
 
 def _journal(board: Board) -> Line:
+    if board.unsafe:
+        detail = f"{shown(board.unsafe)}: nothing is launched"
+        return Line("Journal", Grade.BAD, "BROKEN", detail, "7", "log", "view log", since=board.now)
     free = board.disk_free
     full = [(Grade.BAD, "FULL")] if 0 <= free < NO_DISK else [(Grade.WARN, "DISK")] if 0 <= free < LOW_DISK else []
     owes = [(Grade.WARN, "OWES")] if board.owed > MANY_OWED else []
@@ -359,6 +362,9 @@ def _threads(board: Board) -> Line:
 
 
 def _restart(board: Board) -> Line:
+    if board.unsafe:
+        detail = "what the journal cannot hold would be lost: mend it first"
+        return Line("Restart", Grade.WARN, "UNSAFE", detail, "q", "stop", "quit")
     followed = len(_going(board.tasks))
     parts = [
         f"{many(followed, 'task')} followed again" if followed else "",

@@ -162,7 +162,8 @@ class Line(Service):
         own: dict[str, Callable[..., Any]] = {
             "log_lines": self._log_lines,
             "answers": self._answers,
-            "type_command": self._type_command,
+            "type_command": partial(self._type, "type_command"),
+            "command": partial(self._type, "command"),
         }
         made: dict[str, Any] = {
             name: own.get(name) or partial(self._keep if name in KEPT else self._ask, port)
@@ -197,8 +198,8 @@ class Line(Service):
         self.ring.span()  # says that somebody looks
         return self.ring.since(cursor)
 
-    def _type_command(self, line: str) -> str:
-        ticket = str(self._ask(ports()["type_command"], line))
+    def _type(self, door: str, line: str) -> str:
+        ticket = str(self._ask(ports()[door], line))
         self._tickets.add(ticket)
         return ticket
 

@@ -248,6 +248,9 @@ def _carry_out(tx: sqlite3.Connection, statements: str) -> None:
         tx.execute(statement)
 
 
+JournalError = sqlite3.Error  # what a journal that is broken raises, for those who know no SQLite
+
+
 def trouble_of(error: sqlite3.Error) -> str:
     """Why a write failed, when it is the disk or the file; empty for everything else."""
     said = str(error)

@@ -271,6 +271,7 @@ class Feed:
             log=self.ring,
             log_lines=self.ring.since,
             type_command=self._type,
+            command=self._type,
             answers=lambda: tuple(self.answered.items()),
             task_output=lambda project, task: self.outputs.get((project, task), ()),
             leave=self._leave,

@@ -83,7 +83,7 @@ def test_what_a_door_says_is_shown_in_one_line() -> None:
     def no(line: str) -> str:
         raise UserError("The lane is full: try again in a minute.")
 
-    desk.exchange(type_command=no)
+    desk.exchange(type_command=no, command=no)
     text = desk.press("p")
     assert "The lane is full" in text.splitlines()[-2]
     assert "has failed" not in text

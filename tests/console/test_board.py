@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import queue
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +15,10 @@ import pytest
 
 from chatrixcd_threads.commands.call import Health
 from chatrixcd_threads.console.board import Hearing, Link
-from chatrixcd_threads.console.office import CHECK_SECONDS, PROBE_SECONDS, SLOW_SECONDS, Office, Parts
+from chatrixcd_threads.console.office import CHECK_SECONDS, KEPT_OUTPUTS, PROBE_SECONDS, SLOW_SECONDS, Office, Parts
 from chatrixcd_threads.console.ring import Ring
+from chatrixcd_threads.console.status import Grade, lines
+from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.events import InboxItem, Incoming, Kind, RoomInfo
 from chatrixcd_threads.journal import audit, inbox, launches, questions, stills
 from chatrixcd_threads.journal.audit import Deed
@@ -24,6 +28,7 @@ from chatrixcd_threads.semaphore.errors import BadToken, TimedOut
 from chatrixcd_threads.semaphore.pulse import Pulse
 from chatrixcd_threads.settings.model import BotSettings, Settings
 from chatrixcd_threads.threads.lanes import Job, LaneCounts, Lanes
+from tests.console.sample import calm
 
 NOW = 1_800_000_000.0
 OPS, NEW, ADMIN, DARK = "!ops:x", "!new:x", "!admin:x", "!dark:x"
@@ -38,7 +43,7 @@ class House:
         self.jobs: list[str] = []
         self.pulse = Pulse(lambda: self.now)
         self.version = ""
-        self.asked_info, self.wrong_token = 0, False
+        self.asked_info, self.wrong_token, self.away = 0, False, False
         self.settings = Settings(bot=BotSettings(admin_room=ADMIN, greeting_rooms=(OPS,), tones={OPS: "terse"}))
         parts = Parts(
             journal=self.journal,
@@ -81,6 +86,11 @@ class House:
         if self.wrong_token:
             raise BadToken("Semaphore does not accept the API token (401).")
         self.version = "2.16.51"
+
+    def output(self, project: int, number: int) -> list[SimpleNamespace]:
+        if self.away:
+            raise TimedOut("Semaphore does not answer.", sent=True)
+        return [SimpleNamespace(output="fatal: one\ntwo")]
 
     def task(self, project: int, number: int) -> None:
         raise TimedOut("no answer", sent=True)
@@ -232,3 +242,64 @@ def test_tasks_questions_and_launches(house: House) -> None:
     (line,) = board.launches
     assert (line.since, line.looked, line.room_id, line.project_id) == (NOW - 60, "I looked 3 times.", OPS, 1)
     assert "progress of tasks" in house.jobs
+
+
+def test_a_journal_that_breaks_is_told_and_what_it_said_last_stays(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.note(Deed.REFUSED)
+    before = house.office.board()
+    assert before.unsafe == ""
+
+    def broken() -> None:
+        raise sqlite3.DatabaseError("file is not a database")
+
+    monkeypatch.setattr(house.journal, "read", broken)
+    house.office.journaled()
+    house.now += SLOW_SECONDS
+    after = house.office.board()
+    assert after.unsafe == "the journal cannot be read (file is not a database)"
+    assert after.refused == before.refused
+    assert house.office.answers() == ()
+    told = {line.name: (line.word, line.grade) for line in lines(after)}
+    assert told["Journal"] == ("BROKEN", Grade.BAD)
+    assert told["Restart"] == ("UNSAFE", Grade.WARN)
+    monkeypatch.undo()
+    assert house.office.board().unsafe == ""
+
+
+def test_a_journal_that_cannot_be_written_says_so_to_who_types(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(house.journal, "write", broken)
+    with pytest.raises(UserError, match="the journal cannot be written"):
+        house.office.type_command("status")
+
+
+def test_what_stops_launching_stands_on_the_first_page() -> None:
+    board = dataclasses.replace(calm(), unsafe="the journal cannot be written (disk I/O error)")
+    first = lines(board)[0]
+    assert (first.name, first.word) == ("Journal", "BROKEN")
+    assert first.detail == "the journal cannot be written (disk I/O error): nothing is launched"
+
+
+def test_output_that_was_read_stays_while_semaphore_is_away(house: House) -> None:
+    house.office.task_output(1, 7)
+    assert house.office.task_output(1, 7) == ("fatal: one", "two")
+    house.away = True
+    for _ in range(2):
+        house.now += 2
+        house.office.task_output(1, 7)
+    assert house.office.task_output(1, 7) == ("fatal: one", "two", "Semaphore does not answer.")
+    house.away = False
+    house.now += 2
+    house.office.task_output(1, 7)
+    assert house.office.task_output(1, 7) == ("fatal: one", "two")
+
+
+def test_output_is_kept_of_the_tasks_that_were_looked_at_last(house: House) -> None:
+    for task in range(1, KEPT_OUTPUTS + 3):
+        house.office.task_output(1, task)
+    kept = [task for task in range(1, KEPT_OUTPUTS + 3) if house.office._outputs.get((1, task))]
+    assert kept == list(range(3, KEPT_OUTPUTS + 3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -312,3 +313,60 @@ def test_another_view_can_be_opened_from_a_window(desk: Desk) -> None:
     assert "Stack of" not in desk.text()
     desk.press("a")
     assert "[? Help]" in desk.press("?")
+
+
+def test_what_is_pasted_is_text_and_never_a_key(desk: Desk) -> None:
+    assert "open the command bar with :" in desk.press("begin paste", *"query the yaks", "end paste")  # q, then y
+    desk.press("2", "begin paste", *"systemctl", "enter", "end paste")  # s, then y
+    assert desk.feed.left == 0
+    assert desk.feed.typed == []
+    assert "Sure?" in desk.press("s", "begin paste", "y", "end paste")
+    desk.press("n", ":", "begin paste", *"status", "enter", *"4711", "enter", "end paste")
+    assert desk.feed.typed == []
+    desk.press("enter")
+    assert desk.feed.typed == ["status 4711"]
+
+
+def test_keys_and_what_is_typed_go_through_different_doors(desk: Desk) -> None:
+    said: list[str] = []
+    typed: list[str] = []
+    desk.frame.doors = dataclasses.replace(
+        desk.feed.doors,
+        command=lambda line: said.append(line) or "T1",  # type: ignore[func-returns-value]
+        type_command=lambda line: typed.append(line) or "T2",  # type: ignore[func-returns-value]
+    )
+    desk.press("2", "s", "y", "esc", "4", "s", *"42", "enter", "esc")
+    desk.press(":", *"staging", "enter")
+    assert said == ["stop 4713", "resolve cd-7f3a91 started 42"]
+    assert typed == ["staging"]
+
+
+@pytest.mark.parametrize("view", ["log", "output"])
+def test_a_line_that_is_too_long_can_be_read(desk: Desk, view: str) -> None:
+    long = "fatal: [web1]: FAILED! => " + "x" * 120 + " the reason"
+    desk.feed.ring.add(f"2026-11-23 23:28:51,000 ERROR   sync       chatrixcd.sync: {long}")
+    desk.feed.outputs[2, 4_713] = (long,)
+    shown = desk.press("7") if view == "log" else desk.press("2", "enter")
+    assert "the reason" not in shown
+    assert "the reason" in desk.press("enter")
+    assert "the reason" not in desk.press("enter")
+
+
+def test_a_new_answer_is_shown_also_after_one_has_scrolled_up(desk: Desk) -> None:
+    desk.feed.answered["T1"] = "\n".join(f"line {number}" for number in range(60))
+    desk.press("p", "g")
+    desk.press(":", *"status", "enter")
+    desk.feed.answered["T2"] = "All is good."
+    desk.frame.refresh()
+    assert "All is good." in desk.text()
+    desk.press("g")
+    assert "All is good." not in desk.text()
+    assert "All is good." in desk.press("a")
+
+
+def test_a_click_selects_on_the_first_page_too(desk: Desk) -> None:
+    row = next(number for number, each in enumerate(desk.text().splitlines()) if " Launches " in each)
+    desk.frame.mouse_event(SIZE, "mouse press", 1, 5, row, True)
+    assert any(each.startswith("›") and " Launches " in each for each in desk.text().splitlines())
+    desk.press("enter")
+    assert desk.frame.view.name == "asked"

@@ -61,7 +61,7 @@ class Bot:
                 seconds=60,
             )
 
-    def ask_operator(self, slot: str) -> None:
+    def ask_operator(self, slot: str, wants: str = "yes") -> None:
         with self.journal.write() as tx:
             questions.ask(
                 tx,
@@ -74,6 +74,7 @@ class Bot:
                 command_event=slot,
                 now=1_000.0,
                 seconds=60,
+                wants=wants,
             )
 
     def _poke(self) -> None:
@@ -188,3 +189,14 @@ def test_of_several_questions_a_typed_yes_is_bound_to_none(bot: Bot) -> None:
     ticket = bot.office.type_command("yes")
     (event,) = inbox.unanswered(bot.journal.read())
     assert (event.event_id, event.target) == (ticket, None)
+
+
+def test_what_a_key_does_is_never_the_answer_to_a_question(bot: Bot) -> None:
+    bot.ask_operator("console:1", "value")
+    assert bot.office.command("stop 4711") != "console:1"
+    assert bot.office.type_command("4711") == "console:1"
+    taken = inbox.unanswered(bot.journal.read())
+    assert [(each.kind, each.text, each.target) for each in taken] == [
+        (Kind.COMMAND, "stop 4711", None),
+        (Kind.SAID, "4711", "console:1"),
+    ]

@@ -360,3 +360,33 @@ def test_the_audit_is_newest_first_and_filtered(size: tuple[int, int]) -> None:
 def test_a_broken_chain_stands_above_the_audit() -> None:
     text = joined((80, 24), "9", board=dataclasses.replace(stormy(), audit_broken=3))
     assert "Line 3 was changed or taken out" in text
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_output_of_a_task_that_leaves_the_list_is_not_taken_for_that_of_another(size: tuple[int, int]) -> None:
+    tasks = tuple(TaskLine(1, 4_700 + n, f"Job {n}", "error", "@a:x", "!o:x", None) for n in range(3))
+    feed = Feed(dataclasses.replace(calm(), tasks=tasks))
+    made = frame(feed)
+    screen(made, size, "2", "end", "enter")
+    assert made.view.context == "output"
+    feed.now = dataclasses.replace(calm(), tasks=tasks[1:])
+    made.refresh()
+    assert made.view.context == "tasks"
+    assert "not in the list any more" in " ".join(screen(made, size)).replace("…", " ") or size[0] == 40
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_long_task_number_is_not_cut(size: tuple[int, int]) -> None:
+    tasks = tuple(TaskLine(1, number, "Job", "running", "@a:x", "!o:x", None) for number in (7, 123_456, 1_234_567))
+    text = "\n".join(screen(frame(Feed(dataclasses.replace(calm(), tasks=tasks))), size, "2"))
+    assert re.findall(r"#(\d+) +▸", text) == ["1234567", "123456", "7"]
+
+
+def test_the_audit_says_how_far_it_has_looked() -> None:
+    feed = Feed(calm())
+    many = tuple(dataclasses.replace(audit_lines()[0], seq=number) for number in range(500, 0, -1))
+    made = frame(feed)
+    made.doors = dataclasses.replace(feed.doors, audit=lambda most: many[:most])
+    text = "\n".join(screen(made, (80, 24), "9", *"/bob", "enter"))
+    assert "None of the newest 500 lines has “bob” in it." in text
+    assert "is nowhere" not in text

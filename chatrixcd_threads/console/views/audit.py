@@ -48,7 +48,8 @@ class Audit(View):
             said = f"Line {board.audit_broken} was changed or taken out: do not trust what follows it."
             above.append(Row((("bad", f"{symbol(Grade.BAD)} {said}"),)))
         if not lines:
-            said = f"No line has “{self._needle}” in it." if self._needle else "Nothing stands in the audit yet."
+            none = f"None of the newest {MOST} lines has" if self._is_part() else "No line has"
+            said = f"{none} “{self._needle}” in it." if self._needle else "Nothing stands in the audit yet."
             above.append(Row((("dim", said),)))
         first = len(above)
         keys = [*range(-first, 0), *(each.seq for each in lines)]
@@ -64,11 +65,16 @@ class Audit(View):
     def search(self, needle: str) -> bool | None:
         """Filters; an empty word shows everything again."""
         self._needle = needle.strip()
-        return bool(self._found()) or not self._needle
+        return bool(self._found()) or not self._needle or self._is_part()  # then the view says how far it has looked
 
     def heading(self, board: Board) -> str:
         said = many(len(self._lines), "line")
+        said = f"{said} of the newest {MOST}" if self._is_part() else said
         return f"{said} with /{self._needle}" if self._needle else said
+
+    def _is_part(self) -> bool:
+        """Whether there may be earlier lines than those that are looked at."""
+        return len(self._all) >= MOST
 
     def _found(self) -> tuple[AuditLine, ...]:
         wanted = self._needle.casefold()

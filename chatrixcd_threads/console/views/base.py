@@ -87,6 +87,10 @@ class View:
         """The line that would be copied; empty: there is none."""
         return ""
 
+    def on_screen(self) -> list[str]:
+        """The lines on screen, whole; empty: this view has none that are cut."""
+        return []
+
     def search(self, needle: str) -> bool | None:
         """Searches; None: this view has no search."""
         return None

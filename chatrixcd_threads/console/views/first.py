@@ -28,6 +28,7 @@ class First(View):
     def draw(self, board: Board, columns: int, height: int) -> None:
         """Each part is one line; the selected one, and where there is room the others too, say all below."""
         self._lines = tuple(map(self._here, lines(board)))
+        self._moved = self._moved or bool(self.pane.selected)  # by the mouse: undisturbed the first row is selected
         chosen = self.pane.chosen
         name = chosen[0] if isinstance(chosen, tuple) else None
         most = {line.name: MORE if line.name == name else 0 for line in self._lines}

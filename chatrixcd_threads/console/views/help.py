@@ -62,5 +62,8 @@ class Help(View):
     def search(self, needle: str) -> bool | None:
         return self.reader.search(needle)
 
+    def on_screen(self) -> list[str]:
+        return self.reader.on_screen()
+
     def line(self) -> str:
         return self.reader.line()

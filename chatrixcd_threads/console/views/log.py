@@ -67,6 +67,9 @@ class Log(View):
     def search(self, needle: str) -> bool | None:
         return self.reader.search(needle)
 
+    def on_screen(self) -> list[str]:
+        return self.reader.on_screen()
+
     def line(self) -> str:
         return self.reader.line()
 

@@ -58,11 +58,18 @@ class Tasks(View):
         self._now = board.now
         self._tasks = tuple(sorted(board.tasks, key=lambda each: (is_over(each), -each.task_id, each.project_id)))
         keys = [(each.project_id, each.task_id) for each in self._tasks]
+        digits = max((len(str(each.task_id)) for each in self._tasks), default=0)
         nobody = Row((("dim", "No task is followed. Start one with  :run"),))
         rows = (
-            Rows(0, len(keys), lambda n: _row(self._tasks[n], columns, board.now), keys) if keys else Rows.of([nobody])
+            Rows(0, len(keys), lambda n: _row(self._tasks[n], columns, board.now, digits), keys)
+            if keys
+            else Rows.of([nobody])
         )
+        gone = self._reading and self.pane.chosen not in keys
         self.pane.give(rows)
+        if gone:  # what takes its place in the list is not what was being read
+            self._reading = False
+            self.hands.notice("The task whose output was shown is not in the list any more.")
         task = self._selected()
         self._reading = self._reading and task is not None
         both = height >= _BOTH and task is not None
@@ -104,6 +111,9 @@ class Tasks(View):
 
     def search(self, needle: str) -> bool | None:
         return self.reader.search(needle) if self._reading else None
+
+    def on_screen(self) -> list[str]:
+        return self.reader.on_screen() if self._reading else []
 
     def line(self) -> str:
         return self.reader.line() if self._reading else ""
@@ -147,11 +157,11 @@ def _look(line: str) -> str:
     return "bad" if looks_bad(line) else "warn" if _ODD.search(line) else "body"
 
 
-def _row(task: TaskLine, columns: int, now: float) -> Row:
+def _row(task: TaskLine, columns: int, now: float, digits: int) -> Row:
     late = not is_over(task) and pace.is_late(task, now)
     grade = Grade.WARN if late else task_grade(task.status)
     state = (style(grade), f"{symbol(grade)} {task_word(task.status)}", 10)
-    number = ("title", f"#{task.task_id}", 6)
+    number = ("title", f"#{task.task_id}", max(6, 1 + digits))
     name = ("body" if grade != Grade.OK else "dim", shown(task.name), 0)
     far = "" if is_over(task) else pace.brief(task, now)
     marked = style(grade) if late or task.status == "waiting_confirmation" else "body"
