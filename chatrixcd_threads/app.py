@@ -82,7 +82,9 @@ class App:
         settings = config.now
         self._since = time.monotonic()
         self._life = f"{time.time():.0f}"
+        self._reconnecting = threading.Lock()  # one job at a time goes over to other connections
         self._leave = threading.Event()
+        self._signaled: Callable[[], bool] = lambda: False
         self._lock = StoreLock(Path(settings.matrix.store_path))
         self.journal = Journal(Path(settings.matrix.store_path) / "journal.sqlite3")
         self._safety, self._checked, self._copied = Safety(self.journal), 0.0, 0.0
@@ -158,7 +160,7 @@ class App:
         self._greet(self._config.now.bot.startup_message)
         self._tell_of_unused_files()
         self._supervisor.start()
-        while not self._leave.is_set():
+        while not self._is_leaving():
             self._supervisor.changed.wait(TICK_SECONDS)
             self._supervisor.changed.clear()
             self._tick(time.monotonic())
@@ -168,6 +170,9 @@ class App:
         """Asks the bot to stop. From any thread."""
         self._leave.set()
         self._supervisor.changed.set()
+
+    def _is_leaving(self) -> bool:
+        return self._leave.is_set() or self._signaled()
 
     def _tick(self, now: float) -> None:
         self._supervisor.tick(now)
@@ -182,7 +187,7 @@ class App:
             self._checked = now
             self._look_after_journal(now)
         late = now - self._since > STARTING_SECONDS
-        if self._started is not None and (late or self._leave.is_set() or self._matrix.link[0] != "connecting"):
+        if self._started is not None and (late or self._is_leaving() or self._matrix.link[0] != "connecting"):
             self._started(self._supervisor.fatal())
             self._started = None
 
@@ -234,11 +239,12 @@ class App:
 
     def _reconnect(self) -> list[str]:
         """Goes over to changed addresses and credentials; a job in a worker thread. Returns what could not be done."""
-        settings = self._config.now
-        problems = {
-            "Semaphore": self._semaphore.change(settings.semaphore),
-            "the homeserver": self._matrix.change_login(settings.matrix),
-        }
+        with self._reconnecting:  # the one that comes later finds the newest settings
+            settings = self._config.now
+            problems = {
+                "Semaphore": self._semaphore.change(settings.semaphore),
+                "the homeserver": self._matrix.change_login(settings.matrix),
+            }
         return [
             f"⛔ I stay with the old connection to {name}: {problem}" for name, problem in problems.items() if problem
         ]
@@ -266,6 +272,7 @@ class App:
             follow_now=self._follower.look_now,
             devices=lambda: self._matrix.devices,
             verify=self._matrix.verify,
+            reconnect=self._reconnect,
             vault=self._vault,
         )
 
@@ -338,13 +345,16 @@ class App:
         if not (bot.greetings_enabled and sentence):
             return
         rooms = bot.greeting_rooms or bot.allowed_rooms
-        with self.journal.write() as tx:
-            for room_id in rooms:
-                where = Where(f"greeting:{time.time_ns()}:{room_id}", room_id)
-                self._poster.post(tx, where, text(sentence), priority=outbox.Priority.STATE)
+        try:
+            with self.journal.write() as tx:
+                for room_id in rooms:
+                    where = Where(f"greeting:{time.time_ns()}:{room_id}", room_id)
+                    self._poster.post(tx, where, text(sentence), priority=outbox.Priority.STATE)
+        except sqlite3.Error:  # a full disk keeps the bot neither from starting nor from stopping in order
+            log.exception("nobody was greeted")
 
     def _on_signals(self) -> None:
-        rescue.leave_on((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), self.leave, self._leave.is_set)
+        self._signaled = rescue.leave_on((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
         screen = self._console
         if isinstance(screen, Console):
             screen.take_signals()  # also SIGHUP: the bot outlives its terminal

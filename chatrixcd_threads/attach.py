@@ -25,6 +25,7 @@ class Attached:
 
     def __init__(self, line: Line, surface: Surface, names: Callable[[], Iterable[str]]) -> None:
         self._leave = threading.Event()
+        self._signaled: Callable[[], bool] = lambda: False
         console = surface.open(line.doors(self.leave), names)
         line.changed = surface.poke
         self._console = console
@@ -40,7 +41,7 @@ class Attached:
         """Runs until it is left. Returns the exit code, or leaves hard when the terminal holds the ui thread."""
         self._on_signals()
         self._supervisor.start()
-        while not self._leave.is_set():
+        while not (self._leave.is_set() or self._signaled()):
             self._supervisor.changed.wait(_TICK_SECONDS)
             self._supervisor.changed.clear()
             self._supervisor.tick(time.monotonic())
@@ -52,6 +53,6 @@ class Attached:
         return 0
 
     def _on_signals(self) -> None:
-        rescue.leave_on((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), self.leave, self._leave.is_set)
+        self._signaled = rescue.leave_on((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
         if isinstance(self._console, Console):
             self._console.take_signals()  # also SIGHUP: without a terminal it detaches

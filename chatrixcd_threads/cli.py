@@ -37,6 +37,7 @@ EXIT_GIVEN_UP = 130  # as a shell says it of Ctrl-C
 CONFIG_FILE = "config.json"
 LOG_BYTES = 10 * 2**20
 LOG_FILES = 5
+LEVELS = {"silent": logging.CRITICAL, "error": logging.ERROR, "info": logging.INFO, "debug": logging.DEBUG}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -116,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         overrides = Overrides(tuple(options.admin), tuple(options.room), options.no_greetings)
         config = Config(options.config or CONFIG_FILE, overrides=overrides, keep=not options.show_config)
         if options.show_config:
-            print(show(config.now, redact_ids=options.redact))
+            print(show(config.now, redact_ids=options.redact or config.now.bot.redact))
             waiting = config.hot.waiting
             if waiting is not None:
                 print(f"{config.path} says something else, which waits for a yes: {waiting.reason}.", file=sys.stderr)
@@ -265,7 +266,7 @@ def _run(config: Config, options: argparse.Namespace, log_file: str, report: Rep
     console = Surface(
         shown, ring, options.theme or config.now.bot.color_theme, options.mouse or config.now.bot.mouse_enabled
     )
-    redactor = Redactor(SecretsSeen(config).all, identifiers=options.redact)
+    redactor = Redactor(SecretsSeen(config).all, identifiers=lambda: options.redact or config.now.bot.redact)
     lines = RingHandler(ring, console.logged)  # also without a console of its own: others may be attached
     screen = lines if shown or options.daemon else logging.StreamHandler(sys.stderr)
     if shown == "screen":
@@ -273,6 +274,9 @@ def _run(config: Config, options: argparse.Namespace, log_file: str, report: Rep
         rescue.take_stderr(log_file or None)
     file = start_logging(screen, log_file, redactor, options.verbose)
     config.hot.callbacks.append(file.follow)
+    if not options.verbose:
+        log_as_much(config.now, config.now)
+        config.hot.callbacks.append(log_as_much)
     if screen is not lines:
         lines.setFormatter(RedactingFormatter(redactor))
         logging.getLogger().addHandler(lines)
@@ -386,6 +390,11 @@ class LogFile:
             raise ConfigError(f"{path} cannot be used as bot.log_file: {error}") from error
         handler.setFormatter(self._formatter)
         return handler
+
+
+def log_as_much(old: Settings, new: Settings) -> None:
+    """As bot.verbosity says; -v goes before it."""
+    logging.getLogger("chatrixcd").setLevel(LEVELS[new.bot.verbosity])
 
 
 def start_logging(screen: logging.Handler, log_file: str, redactor: Redactor, verbosity: int) -> LogFile:

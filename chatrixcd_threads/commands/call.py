@@ -74,6 +74,8 @@ class Tools:
     """Devices and verifications, as of the last change."""
     verify: Callable[[VerifyWish], None] = lambda wish: None
     """Hands over what somebody wants of a verification; what came of it is seen in `devices`."""
+    reconnect: Callable[[], list[str]] = list
+    """Goes over to what the settings say, where that did not work before. Why it still does not."""
     vault: Vault = field(default_factory=Vault)
     """Secrets that people told: never in the journal."""
     pause: Callable[[float], None] = time.sleep

@@ -7,8 +7,10 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Hashable
 from contextlib import suppress
+from functools import partial
 
 from chatrixcd_threads.commands.desk import Desk
 from chatrixcd_threads.commands.notices import Notices
@@ -24,6 +26,7 @@ from chatrixcd_threads.threads.service import Service
 log = logging.getLogger("chatrixcd.dispatch")
 
 REFILL = 50  # events that are taken from the journal at a time
+AGAIN_SECONDS = 5.0  # until what the journal would not take is tried again
 LONGEST_WAIT = 5.0  # seconds between two beats
 
 
@@ -54,6 +57,7 @@ class Dispatch(Service):
         self._report_again, self._now, self._look_closely = report_again, now, look_closely
         self._left: dict[tuple[str, str], int] = {}  # lane -> the last seq that was handed to it before it was full
         self._handed = 0  # the last seq that came by; all events up to it were handed over or are in `_left`
+        self._untold: deque[tuple[float, Incoming]] = deque()  # when, and what: neither answered nor refused yet
         self._freed: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
@@ -61,6 +65,7 @@ class Dispatch(Service):
         while not stop.is_set():
             beat()
             self._expire()
+            self._once_more()
             while not self._freed.empty():
                 self._refill(self._freed.get())
             try:
@@ -79,7 +84,8 @@ class Dispatch(Service):
             try:
                 self._desk.failed(job.about, error)
             except sqlite3.Error:
-                log.exception("the failure of %s could not be told; it is handled again after a restart", job.name)
+                log.exception("the failure of %s could not be told; it is handled again in a while", job.name)
+                self._untold.append((self._now() + AGAIN_SECONDS, job.about))
         elif isinstance(job.about, TaskSeen):
             level = logging.WARNING if isinstance(error, SemaphoreError) else logging.ERROR
             log.log(level, "the report of task %d is tried again", job.about.task_id, exc_info=error)
@@ -159,6 +165,15 @@ class Dispatch(Service):
             if not again:
                 self._desk.flooded(event)
             log.warning("%s is faster than I am in %s: the rest waits in the journal", event.sender, event.room_id)
+
+    def _once_more(self) -> None:
+        """What could neither be handled nor be told to have failed, because the journal could not be written."""
+        while self._untold and self._untold[0][0] <= self._now():
+            _, event = self._untold.popleft()
+            work = partial(self._desk.handle, event)
+            job = Job((event.room_id, event.sender), f"{event.kind} {event.event_id}", work, event)
+            if not self._lanes.submit(job):
+                self._untold.append((self._now() + AGAIN_SECONDS, event))
 
     def _refill(self, key: tuple[str, str]) -> None:
         if key not in self._left:

@@ -24,6 +24,7 @@ from chatrixcd_threads.wizard.engine import Walk
 
 TICK_SECONDS: Final = 0.5
 STOP_SECONDS: Final = 3.0
+LOOK_SECONDS: Final = 0.2  # between two looks whether a signal has come
 
 
 class Asking(Console):
@@ -71,11 +72,10 @@ class Asking(Console):
 
 def ask_on_screen(walk: Walk, doors: Doors, *, theme: str, mouse: bool) -> int:
     """Asks on the terminal. Returns the number of the signal that ended it, or 0; the walk tells how far it came."""
-    ended: list[int] = []
+    ended: list[int] = []  # a note is all that a signal leaves: its handler may meet the lock of an Event
 
     def leave(number: int = signal.SIGINT) -> None:
         ended.append(number)
-        asking.finished.set()
 
     asking = Asking(walk, theme=theme, mouse=mouse, quit=leave)
     checker = Checker(doors, asking.poke)
@@ -87,7 +87,8 @@ def ask_on_screen(walk: Walk, doors: Doors, *, theme: str, mouse: bool) -> int:
         with _signals(asking, leave):
             for thread in threads:
                 thread.start()
-            asking.finished.wait()
+            while not (ended or asking.finished.wait(LOOK_SECONDS)):
+                pass
             for thread in threads:
                 thread.stop(STOP_SECONDS)
     finally:

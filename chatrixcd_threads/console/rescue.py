@@ -32,17 +32,23 @@ class _Saved:
     lent_to: int | None = None
 
 
-def leave_on(numbers: Iterable[int], leave: Callable[[], None], is_leaving: Callable[[], bool]) -> None:
-    """One of these signals asks the program to leave; a second one skips to the end. Main thread only."""
+def leave_on(numbers: Iterable[int]) -> Callable[[], bool]:
+    """One of these signals asks the program to leave; a second one skips to the end. Main thread only.
+
+    Returns what tells whether one has come. Nothing is called: the handler runs in the main thread, which may hold the lock
+    of an Event at that very moment, and would wait for itself for ever.
+    """
+    came: list[int] = []
 
     def asked(number: int, frame: FrameType | None) -> None:
-        if is_leaving():
+        if came:
             restore_terminal()
             os._exit(128 + number)
-        leave()
+        came.append(number)
 
     for each in numbers:
         signal.signal(each, asked)
+    return lambda: bool(came)
 
 
 def save_terminal() -> None:

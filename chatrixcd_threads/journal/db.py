@@ -6,6 +6,7 @@ import os
 import secrets
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -158,6 +159,16 @@ def _nobody() -> None:
     """Nobody wants to know."""
 
 
+class _Own:
+    """A thread's connection, held by that thread alone: it is closed when the thread has ended, and its files with it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
 class Journal:
     """One SQLite file. Each thread has its own connection; `write` transactions take turns in one lock.
 
@@ -171,7 +182,8 @@ class Journal:
         self.changed: Callable[[], None] = _nobody  # after each transaction, in its thread; set before the start
         self._turn = threading.Lock()
         self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
+        self._open: weakref.WeakSet[_Own] = weakref.WeakSet()
+        self._opening = threading.Lock()  # guards the set
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         try:
@@ -206,19 +218,20 @@ class Journal:
 
     def close(self) -> None:
         """Closes every connection. Threads that are still stuck get an error at their next statement."""
-        with self._turn:
-            while self._open:
-                self._open.pop().close()
+        with self._turn, self._opening:
+            for own in self._open:
+                own.connection.close()
 
     def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
+        own: _Own | None = getattr(self._local, "own", None)
+        if own is None:
             connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA synchronous = FULL")
-            self._local.connection = connection
-            self._open.append(connection)
-        return connection
+            self._local.own = own = _Own(connection)
+            with self._opening:
+                self._open.add(own)
+        return own.connection
 
     def _prepare(self) -> None:
         self._connection().execute("PRAGMA journal_mode = WAL")

@@ -44,7 +44,7 @@ def put(
     priority: Priority,
     file: bytes | None = None,
 ) -> None:
-    """Writes a slot: a new message, or new content for the message that the slot already is.
+    """Writes a slot: a new message, or new content for the message that the slot already is, also when it had been given up.
 
     Where the message stands is settled by who writes the slot first, also when nothing of it has been sent yet.
     """
@@ -54,7 +54,7 @@ def put(
         content = {**content, **{key: first[key] for key in ("thread", "reply_to") if key in first}}
     tx.execute(
         "INSERT INTO outbox (slot, room_id, priority, content, file) VALUES (?, ?, ?, ?, ?) ON CONFLICT (slot) DO UPDATE SET"
-        " content = excluded.content, version = version + 1, priority = excluded.priority, file = excluded.file"
+        " content = excluded.content, version = version + 1, priority = excluded.priority, file = excluded.file, failed = NULL"
         " WHERE content <> excluded.content OR file IS NOT excluded.file",
         (slot, room_id, priority, json.dumps(content, ensure_ascii=False), file),
     )

@@ -15,6 +15,12 @@ log = logging.getLogger("chatrixcd.gaps")
 
 PAGE: Final = 100
 MOST_PAGES: Final = 200
+PASSING: Final = frozenset({None, "M_LIMIT_EXCEEDED", "M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"})
+GATEWAY: Final = frozenset({502, 503, 504})
+
+
+class Withheld(Retry):
+    """The homeserver is there, and does not give the history of this room."""
 
 
 async def fill(client: GuardedClient, room_id: str, prev_batch: str, since: str) -> list[Any]:
@@ -29,7 +35,9 @@ async def fill(client: GuardedClient, room_id: str, prev_batch: str, since: str)
         if not isinstance(response, RoomMessagesResponse):
             if response.status_code == "M_FORBIDDEN":
                 return found  # left meanwhile: there is nobody to answer
-            raise Retry(
+            said = response.transport_response.status if response.transport_response else 0
+            own = response.status_code not in PASSING and said not in GATEWAY
+            raise (Withheld if own else Retry)(
                 f"messages of {room_id}: {response.status_code or response.message}",
                 (response.retry_after_ms or 0) / 1000,
             )

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from nio import JoinResponse, RoomForgetResponse, RoomLeaveResponse, SyncResponse
+from nio import JoinResponse, RoomForgetResponse, RoomLeaveResponse, RoomResolveAliasResponse, SyncResponse
 
 from chatrixcd_threads.events import RoomOutcome, RoomRequest
 from chatrixcd_threads.journal import audit, invites
 from chatrixcd_threads.journal.audit import Deed
-from chatrixcd_threads.journal.db import Journal
+from chatrixcd_threads.journal.db import Journal, Tx
 from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.direct import DirectRooms
 from chatrixcd_threads.matrix.patience import Backoff
@@ -45,8 +45,9 @@ class Invites:
     def look(self, response: SyncResponse) -> None:
         """After every sync: there may be something to follow, or somebody may invite now who could not before."""
         self.direct.look()
-        if response.rooms.invite or response.rooms.leave:
-            self.note(response)
+        for room_id in response.rooms.leave:
+            self._client.rooms.pop(room_id, None)  # nio keeps rooms that the bot was put out of
+            self._client.invited_rooms.pop(room_id, None)
         if response.rooms.invite or not self._trouble:
             self._due.set()
 
@@ -69,22 +70,20 @@ class Invites:
         except TimeoutError:
             return
 
-    def note(self, response: SyncResponse) -> None:
-        """Remembers new invitations and forgets rooms that the bot was put out of."""
+    def note(self, tx: Tx, response: SyncResponse) -> None:
+        """Remembers new invitations and forgets rooms that the bot was put out of, in the transaction of the sync's token:
+        neither comes a second time."""
         found = [
             (room_id, inviter) for room_id, info in response.rooms.invite.items() if (inviter := self._inviter(info))
         ]
-        with self._journal.write() as tx:
-            for room_id, inviter in found:
-                if invites.remember(tx, room_id, inviter):
-                    audit.note(tx, Deed.INVITED, who=inviter, room_id=room_id, subject=room_id, now=self._now())
-            for room_id, info in response.rooms.leave.items():
-                invites.settle(tx, room_id)
-                by = self._put_out_by(info)
-                if by:
-                    audit.note(tx, Deed.PUT_OUT, who=by, room_id=room_id, subject=room_id, now=self._now())
-                self._client.rooms.pop(room_id, None)  # nio keeps rooms that the bot was put out of
-                self._client.invited_rooms.pop(room_id, None)
+        for room_id, inviter in found:
+            if invites.remember(tx, room_id, inviter):
+                audit.note(tx, Deed.INVITED, who=inviter, room_id=room_id, subject=room_id, now=self._now())
+        for room_id, info in response.rooms.leave.items():
+            invites.settle(tx, room_id)
+            by = self._put_out_by(info)
+            if by:
+                audit.note(tx, Deed.PUT_OUT, who=by, room_id=room_id, subject=room_id, now=self._now())
 
     async def follow(self) -> bool:
         """Accepts the open invitations of people who may invite. False when one of them has to be tried again."""
@@ -128,6 +127,9 @@ class Invites:
         request.answer.put(outcome)
 
     async def _carry_out(self, verb: str, room: str) -> RoomOutcome:
+        if verb != "join" and room.startswith("#"):  # only joining takes an alias
+            found = await self._client.room_resolve_alias(room)
+            room = found.room_id if isinstance(found, RoomResolveAliasResponse) else room
         match verb:
             case "join":
                 return await self._join(room)

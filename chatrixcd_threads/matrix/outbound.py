@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import io
 import logging
 from collections.abc import Callable
@@ -30,6 +31,7 @@ UNTOLD_WAIT_MS: Final = 5_000  # when a 429 names no time
 
 # Statuses of 4xx that a repeat may change; the others, with an error code of Matrix, are final.
 PASSING: Final = frozenset({401, 408, 425, 429})
+TOO_LARGE: Final = 413
 GATEWAY: Final = frozenset({502, 503, 504})  # said in front of a homeserver that is not there
 TROUBLE: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
@@ -152,12 +154,34 @@ class Sender:
             log.info("the homeserver slows us down: the next message goes out in %.1f s", wait)
         elif code in ("M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"):
             raise LoggedOut
+        elif _status(response) == TOO_LARGE:  # often said by a proxy, without a code of Matrix
+            self._too_large(sending)
         elif code and 400 <= _status(response) < 500 and _status(response) not in PASSING:
             self._fail(sending, f"{code}: {response.message}")
         elif code and _status(response) not in GATEWAY:
             self._later_here(sending.room_id, f"{code}: {response.message}")
         else:
             self._later(str(response))
+
+    def _too_large(self, sending: Sending) -> None:
+        """No repeat makes it smaller. Of a file that cannot be had the room hears."""
+        log.error("a message for %s is larger than its homeserver takes and was given up", sending.room_id)
+        with self._journal.write() as tx:
+            outbox.fail(tx, sending.id, "larger than the homeserver takes (413)")
+            if sending.file is not None:
+                row, size = sending.content, f"{len(sending.file):,} bytes"
+                said = (
+                    f"⚠ The file {row['file_name']} ({size}) did not come through: the homeserver takes none so large."
+                )
+                content = {
+                    "plain": said,
+                    "html": html.escape(said),
+                    "mention": [],
+                    "thread": row.get("thread"),
+                    "reply_to": row.get("reply_to"),
+                }
+                outbox.put(tx, f"{sending.slot}/lost", sending.room_id, content, outbox.Priority.ANSWER)
+        self._due.set()
 
     def _later(self, reason: str) -> None:
         wait = self._backoff.pause()

@@ -179,10 +179,17 @@ class MatrixService(Service):
             wait = backoff.pause(trouble.after)
             log.warning("no connection to the homeserver (%s); the next try is in %.1f s", trouble, wait)
             await _rest(stopping, wait)
+        except Fatal:
+            if not self._go_over(settings):
+                raise
         except LoggedOut:
             self._state("refused", "logged out by the homeserver; logging in again")
             log.warning("the homeserver has logged the bot out; a new login follows")
-            forget(settings)
+            try:
+                forget(settings)
+            except Fatal:
+                if not self._go_over(settings):
+                    raise
             await _rest(stopping, backoff.pause())
         finally:
             self._session = None
@@ -196,6 +203,15 @@ class MatrixService(Service):
         if self._session is not None:
             self._session.supersede()
         return ""
+
+    def _go_over(self, refused: MatrixSettings) -> bool:
+        """What logged in until now is refused for good: the next session tries the settings in force. False: it is them."""
+        newer = msgspec.structs.replace(self._settings().matrix, store_path=refused.store_path)
+        if newer == refused:
+            return False
+        log.warning("the login in use is refused for good; the one in the settings, which was refused before, is tried")
+        self._login = newer
+        return True
 
     def _wake_sender(self) -> None:
         if self._session is not None:

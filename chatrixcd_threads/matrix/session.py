@@ -57,8 +57,8 @@ class Session:
         self._client, self._inbox, self._publish = client, inbox, publish
         self._settings, self._journal, self._state = settings, journal, state
         self.sender = Sender(client, journal, clock, self._pulse)
-        self._syncer = Syncer(client, journal, lambda: settings().bot.command_prefix, keep)
         self._invites = Invites(client, journal, lambda user: Access(settings().bot).may_invite(user))
+        self._syncer = Syncer(client, journal, lambda: settings().bot.command_prefix, keep, self._invites.note)
         self.verifier = Verifier(client, journal, lambda user: user in settings().bot.admin_users, show_devices)
         self._known = asyncio.Event()  # the rooms are known: sending may begin
         self._superseded = asyncio.Event()  # another login is to take over

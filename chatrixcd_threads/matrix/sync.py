@@ -13,7 +13,7 @@ from nio import LocalProtocolError, SyncResponse
 
 from chatrixcd_threads.events import Incoming
 from chatrixcd_threads.journal import intake, opened, questions
-from chatrixcd_threads.journal.db import Journal, get_meta
+from chatrixcd_threads.journal.db import Journal, Tx, get_meta
 from chatrixcd_threads.journal.intake import Heard
 from chatrixcd_threads.matrix import gaps, inbound
 from chatrixcd_threads.matrix.client import CRYPTO_TROUBLE, GuardedClient
@@ -23,6 +23,7 @@ from chatrixcd_threads.matrix.patience import Retry
 log = logging.getLogger("chatrixcd.sync")
 
 POLL_MS: Final = 30_000
+GAP_TRIES: Final = 8  # with the pauses between them some 45 s
 FIRST_SYNC_SECONDS: Final = 180.0  # with full_state nio sets no time limit of its own
 TROUBLE: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError, LocalProtocolError)
 
@@ -82,8 +83,11 @@ class Syncer:
         journal: Journal,
         prefix: Callable[[], str],
         keep: Callable[[str, str], None] = lambda event_id, words: None,
+        also: Callable[[Tx, SyncResponse], None] = lambda tx, response: None,
     ) -> None:
         self._client, self._journal, self._prefix, self._keep = client, journal, prefix, keep
+        self._also = also  # what else of a sync must not be lost
+        self._gap_tries: dict[str, int] = {}  # since the last sync that was taken over
         self._filter: str | dict[str, Any] = FILTER
         self._first = True
         self._token_key = intake.token_key(client.user_id, client.homeserver)
@@ -101,8 +105,10 @@ class Syncer:
                 heard += await self._room(room_id, info.timeline, since, clock)
         with self._journal.write() as tx:
             fresh = intake.commit(tx, heard, self._token_key, response.next_batch, self._keep)
+            self._also(tx, response)
             if self._first:
                 opened.fold(tx)
+        self._gap_tries.clear()
         self._client.refused.clear()
         self._first = False
         return fresh, response
@@ -132,11 +138,22 @@ class Syncer:
             raise LoggedOut
         raise Retry(f"sync: {response.status_code or response.message}", (response.retry_after_ms or 0) / 1000)
 
+    async def _missed(self, room_id: str, prev_batch: str, since: str) -> list[Any]:
+        """What came between. One room whose history the homeserver does not give must not make the bot deaf in all others."""
+        try:
+            return await gaps.fill(self._client, room_id, prev_batch, since)
+        except gaps.Withheld as trouble:
+            tries = self._gap_tries[room_id] = self._gap_tries.get(room_id, 0) + 1
+            if tries < GAP_TRIES:
+                raise
+            log.error("%s, %d times: what was said there meanwhile is not looked at", trouble, tries)
+            return []
+
     async def _room(self, room_id: str, timeline: Any, since: str, clock: inbound.Clock) -> list[Heard]:
         events = list(timeline.events)
         try:
             if timeline.limited and timeline.prev_batch:
-                events[:0] = await gaps.fill(self._client, room_id, timeline.prev_batch, since)
+                events[:0] = await self._missed(room_id, timeline.prev_batch, since)
             asked = questions.asked_for_secrets(self._journal.read(), room_id)
             return await inbound.heard(self._client, room_id, events, self._prefix(), clock=clock, asked=asked)
         except TROUBLE as error:

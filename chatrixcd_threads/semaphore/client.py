@@ -69,6 +69,7 @@ OUTPUT_BYTES: Final = 64 * 2**20
 ERROR_BYTES: Final = 64 * 2**10
 ERROR_CHARACTERS: Final = 300
 MOST_TASKS: Final = 200
+VERSION_SECONDS: Final = 60.0  # so long the version counts without being asked for again
 _CHUNK: Final = 64 * 2**10
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
@@ -125,6 +126,10 @@ RULES: Final[Mapping[tuple[str, int], Rule]] = {
 }
 
 
+# How a call ends that may have met a server on its way down: what comes up again may be another version.
+AWAY: Final = frozenset({Unreachable.kind, TimedOut.kind, NotSemaphore.kind, 502, 503, 504})
+
+
 class Answer(NamedTuple):
     status: int
     media: str
@@ -158,6 +163,7 @@ class Semaphore:
         self._lock = threading.Lock()
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
         self._info: ServerInfo | None = None
+        self._info_at = 0.0  # of the client's clock; not asked since a failure: 0
         self.pulse = Pulse()
         if not settings.ssl_verify:
             urllib3.disable_warnings(InsecureRequestWarning)  # once per call would fill the log
@@ -198,12 +204,17 @@ class Semaphore:
     def info(self) -> ServerInfo:
         """Version and public address. The server runs `ansible --version` for it (up to a second): do not poll."""
         self._info = self._one(ServerInfo, "Reading the version of Semaphore", "/info")
+        self._info_at = self._clock()
         return self._info
 
     def server_version(self) -> tuple[int, int, int] | None:
-        """The version of the last `info()`; asks once if there was none. None = not to be told."""
-        info = self._info
-        return (self.info() if info is None else info).version
+        """The version, asked for at most once a minute, and anew after Semaphore was away: it may have come back as another.
+
+        None = not to be told. What a server reads of a launch hangs on it.
+        """
+        info, at = self._info, self._info_at
+        is_old = not at or self._clock() - at >= VERSION_SECONDS
+        return (self.info() if info is None or is_old else info).version
 
     def whoami(self) -> User:
         return self._one(User, "Reading the bot's own user", "/user")
@@ -329,6 +340,8 @@ class Semaphore:
             CALL.reset(mark)
             if outcome == TimedOut.kind:
                 self.pulse.timed_out()
+            if outcome in AWAY:
+                self._info_at = 0.0
             log.debug("%s %s: %s, %d ms", request.method, request.path, outcome, call.elapsed() * 1000)
         raise failure  # out here, so that nothing of the request is chained to it
 

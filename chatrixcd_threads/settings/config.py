@@ -367,6 +367,11 @@ class _Checker:
         if not semaphore.ssl_verify and semaphore.ssl_ca_cert:
             path = ("semaphore", "ssl_ca_cert")
             self._warning(path, "semaphore.ssl_ca_cert has no effect while semaphore.ssl_verify is false")
+        for key in ("allowed_rooms", "greeting_rooms"):
+            for index, room in enumerate(getattr(bot, key)):
+                if room.startswith("#"):
+                    told = f"bot.{key}: {_clean(room)} is an alias and fits no room; put the room's id (!…) there"
+                    self._warning(("bot", key, index), told)
         if bot.reload.longest < bot.reload.quiet:
             longest = ("bot", "reload", "longest")
             self._warning(longest, "bot.reload.longest is below bot.reload.quiet, which then has no effect")

@@ -34,9 +34,9 @@ _IDENTIFIERS: Final = (
 class Redactor:
     """Replaces known secrets (asked for anew each time, so that a reloaded file counts) and well-known forms."""
 
-    def __init__(self, secrets: Callable[[], Iterable[str]], *, identifiers: bool = False) -> None:
+    def __init__(self, secrets: Callable[[], Iterable[str]], *, identifiers: bool | Callable[[], bool] = False) -> None:
         self._sources: tuple[Callable[[], Iterable[str]], ...] = (secrets,)
-        self._identifiers = identifiers
+        self._identifiers = identifiers if callable(identifiers) else lambda: bool(identifiers)
 
     def know(self, secrets: Callable[[], Iterable[str]]) -> None:
         """More secrets, asked for anew each time as well. Called before there are other threads."""
@@ -65,7 +65,7 @@ class Redactor:
     def clean_for_log(self, value: str) -> str:
         """Also without names of people, rooms and addresses, when that was asked for (`-R`)."""
         value = self.clean(value)
-        for pattern in _IDENTIFIERS if self._identifiers else ():
+        for pattern in _IDENTIFIERS if self._identifiers() else ():
             value = pattern.sub("[redacted]", value)
         return value
 

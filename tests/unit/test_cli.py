@@ -406,3 +406,30 @@ def test_what_others_say_cannot_steer_the_terminal(capfd: pytest.CaptureFixture[
     cli.Terminal().say("one \x1b[31mred\x1b]0;title\x07\ntwo\r")
     cli.Terminal().complain("bad \x1b[2J")
     assert capfd.readouterr() == ("one red\ntwo \n", "bad \n")
+
+
+def test_redact_and_verbosity_of_the_file_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, log = tmp_path / "config.json", tmp_path / "bot.log"
+
+    def save(**bot: Any) -> None:
+        path.write_text(json.dumps({"bot": {"log_file": str(log), **bot}}))
+
+    class Bot:
+        def run(self, *more: Any) -> int:
+            say = logging.getLogger("chatrixcd.test")
+            say.error("@alice:example.org came from 10.0.0.5")
+            say.info("a small matter")
+            save(redact=False, verbosity="debug")
+            config.check_for_changes()
+            say.debug("@bob:example.org is shown from now on")
+            return 0
+
+    save(redact=True, verbosity="error")
+    config = Config(path)
+    monkeypatch.setattr("chatrixcd_threads.app.build", lambda *parts: Bot())
+    cli._run(config, cli.parser().parse_args(["-L"]), str(log))
+    said = log.read_text()
+    assert "alice" not in said
+    assert "10.0.0.5" not in said
+    assert "a small matter" not in said
+    assert "@bob:example.org" in said

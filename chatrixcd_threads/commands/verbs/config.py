@@ -145,7 +145,7 @@ def _decide(call: Call, file: File, number: str | None, *, yes: bool) -> Reply:
         )
     if outcome is None:
         raise NotFound(f"I did nothing: the edit of {name} does not wait any more.")
-    call.tools.told(outcome)
+    call.tools.told(outcome, call.sender)
     return Reply(text(f"✅ The change of {name} counts now."), accepted=asked)
 
 

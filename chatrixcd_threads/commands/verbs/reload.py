@@ -24,4 +24,5 @@ def reload(call: Call) -> Reply:
         call.tools.told(outcome)
         notice = describe(outcome)
         said.append(" ".join((notice.title, *notice.lines)))
+    said += call.tools.reconnect()
     return Reply(lines("I have read the files again:", bullets(said)))

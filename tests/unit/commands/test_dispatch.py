@@ -346,3 +346,17 @@ def test_questions_expire_when_their_time_is_over(office: Callable[..., Office])
     assert here.desk.told == []
     here.now += 1
     until(lambda: here.desk.told == [("expired", "answer:$1")])
+
+
+def test_what_the_journal_would_not_take_is_handled_when_it_does(office: Callable[..., Office]) -> None:
+    here = office()
+    here.desk.breaks = sqlite3.OperationalError("database is locked")
+    here.accept("$1")
+    here.start()
+    until(lambda: here.desk.told == [("failed", "$1")] and here.lanes.counts().lanes == 0)
+    here.desk.breaks = None  # whoever held the journal has let it go
+    here.accept("$2")
+    here.now += 60
+    until(lambda: "$2" in here.desk.handled)
+    here.accept("$3")
+    until(lambda: "$3" in here.desk.handled and "$1" in here.desk.handled)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -719,3 +720,15 @@ def test_nothing_is_launched_while_the_journal_cannot_hold_it(bench: Bench) -> N
     assert "I start nothing until that is mended" in bench.say("run 1 5")
     assert "Web" in bench.say("projects")
     assert bench.semaphore.posts == []
+
+
+def test_reload_tries_a_connection_anew_that_could_not_be_had(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[str] = []
+
+    def reconnect() -> list[str]:
+        tries.append("again")
+        return ["⛔ I stay with the old connection to Semaphore: away"]
+
+    monkeypatch.setattr(bench.desk, "_tools", lambda: replace(bench.tools(), reconnect=reconnect))
+    assert "I stay with the old connection" in bench.say("reload")
+    assert tries == ["again"]

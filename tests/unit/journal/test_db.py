@@ -217,3 +217,24 @@ def test_a_stuck_thread_gets_an_error_after_the_close(tmp_path: Path) -> None:
     journal.close()
     with pytest.raises(sqlite3.ProgrammingError):
         connection.execute("SELECT 1")
+
+
+def test_the_connection_of_a_thread_ends_with_it(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.sqlite3")
+
+    def work() -> None:
+        with journal.write() as tx:
+            set_meta(tx, "x", "y")
+
+    def once() -> None:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+    once()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(50):
+        once()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 10  # other threads of this process may open something
+    assert get_meta(journal.read(), "x") == "y"
+    journal.close()

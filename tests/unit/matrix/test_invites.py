@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from nio import JoinError, JoinResponse, RoomForgetResponse, RoomLeaveError, RoomLeaveResponse
+from nio import JoinError, JoinResponse, RoomForgetResponse, RoomLeaveError, RoomLeaveResponse, RoomResolveAliasResponse
 from nio.events.room_events import DefaultLevels, PowerLevels
 
 from chatrixcd_threads.events import RoomOutcome, RoomRequest
@@ -41,6 +41,9 @@ class House:
         if self.away is not None:
             raise self.away
         return self.answer or RoomLeaveResponse()
+
+    async def room_resolve_alias(self, alias: str) -> object:
+        return RoomResolveAliasResponse(alias, ROOM, ["x"])
 
     async def room_forget(self, room: str) -> object:
         return RoomForgetResponse(room)
@@ -79,7 +82,10 @@ class Hall:
             for room, by in (leave or {}).items()
         }
         invited = {ROOM: SimpleNamespace(invite_state=[about])} if invite else {}
-        self.invites.look(cast(Any, SimpleNamespace(rooms=SimpleNamespace(invite=invited, leave=gone))))
+        response = cast(Any, SimpleNamespace(rooms=SimpleNamespace(invite=invited, leave=gone)))
+        with self.journal.write() as tx:
+            self.invites.note(tx, response)
+        self.invites.look(response)
 
     def ask(self, verb: str, room: str = ROOM) -> RoomOutcome:
         answer: queue.SimpleQueue[RoomOutcome] = queue.SimpleQueue()
@@ -200,3 +206,8 @@ def test_may_speak(levels: dict[str, Any], version: str, encrypted: bool, may: b
 def test_may_delete(levels: dict[str, int], version: str, may: bool | None) -> None:
     room = SimpleNamespace(power_levels=PowerLevels(DefaultLevels(), levels, {}), room_version=version)
     assert may_delete(room, BOT) is may
+
+
+def test_a_room_is_left_by_its_alias(hall: Hall) -> None:
+    assert hall.ask("part", "#new:x").problem == ""
+    assert hall.house.left == [ROOM]

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import aiohttp
 import pytest
-from nio import RoomRedactResponse, RoomSendError, RoomSendResponse, UploadResponse
+from nio import RoomRedactResponse, RoomSendError, RoomSendResponse, UploadError, UploadResponse
 
 from chatrixcd_threads.journal import outbox
 from chatrixcd_threads.journal.db import Journal
@@ -245,3 +245,22 @@ def test_a_deletion_without_the_power_is_given_up(post: Post) -> None:
         outbox.delete(tx, "!a", "$theirs", "a secret was in it")
     post.send()
     assert list(post.failed()) == ["delete:$theirs"]
+
+
+def test_a_file_that_a_proxy_finds_too_large_is_given_up_and_told(post: Post) -> None:
+    tries: list[int] = []
+
+    async def upload(*args: Any, **more: Any) -> tuple[Any, None]:
+        tries.append(1)
+        answer = UploadError("status 413 and no answer of a homeserver")
+        answer.transport_response = SimpleNamespace(status=413, headers={})
+        return answer, None
+
+    post.house.upload = upload  # type: ignore[method-assign]
+    post.put("s/file0", value="task-7.log", file=b"x" * 5_000)
+    post.put("after", "!a", "behind it")
+    post.send()
+    assert tries == [1]
+    said = [body["body"] for _, _, body in post.house.taken]
+    assert "behind it" in said
+    assert any("task-7.log (5,000 bytes) did not come through" in each for each in said)

@@ -796,3 +796,25 @@ def test_a_handshake_that_hangs_ends_with_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, within(1), pytest.raises(TimedOut) as caught:
         client_of(f"https://127.0.0.1:{listener.getsockname()[1]}", timeout=0.5).start(1, {})
     assert not caught.value.sent
+
+
+def test_the_version_is_asked_for_again_after_a_minute_and_after_an_outage(talk: Talk) -> None:
+    versions = [b"v2.10.22-x", b"v2.16.43-x", b"v2.17.0-x"]
+    now, away = [100.0], [False]
+
+    def script(asked: Asked) -> bytes | None:
+        if away[0]:
+            return http(502, b"bad gateway", media="text/html")
+        return ok({"version": versions.pop(0).decode()}) if asked.path == "/api/info" else ok([])
+
+    _, wire = talk(script)
+    client = Semaphore(SemaphoreSettings(url=wire.url, api_token=TOKEN, timeout=5.0), clock=lambda: now[0])
+    assert [client.server_version() for _ in range(2)] == [(2, 10, 22)] * 2
+    now[0] += client_module.VERSION_SECONDS
+    assert [client.server_version() for _ in range(2)] == [(2, 16, 43)] * 2
+    away[0] = True
+    with pytest.raises(Unreachable):
+        client.projects()
+    away[0] = False
+    assert [client.server_version() for _ in range(2)] == [(2, 17, 0)] * 2
+    client.close()

@@ -442,3 +442,9 @@ def _used(settings: Settings) -> None:
     msgspec.convert(msgspec.to_builtins(settings), Settings)
     show(settings)
     show(settings, redact_ids=True)
+
+
+def test_an_alias_among_the_rooms_is_warned_of() -> None:
+    (warning,) = warned('{bot: {\n allowed_rooms: ["!a:b", "#ops:example.org"]\n}}')
+    assert "line 2" in warning
+    assert "#ops:example.org is an alias and fits no room" in warning
