@@ -17,7 +17,7 @@ import uuid
 from pathlib import Path
 
 MARKER = "CHATRIXCD_TEST_RUN"
-PATIENCE = 3.0
+PATIENCE = 20.0
 PR_SET_CHILD_SUBREAPER = 36
 
 

@@ -203,7 +203,7 @@ class BotProcess:
     def send_signal(self, number: signal.Signals) -> None:
         self._started().send_signal(number)
 
-    def wait(self, timeout: float = 15.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         """Wait for its end and return the exit status; TimeoutError with the end of the log when it goes on."""
         try:
             return self._started().wait(timeout)
@@ -225,7 +225,7 @@ class BotProcess:
             return ""
         return data[self._life_from if this_life else 0 :].decode("utf-8", "replace")
 
-    def wait_log(self, regex: str, timeout: float = 15.0, *, this_life: bool = True) -> re.Match[str]:
+    def wait_log(self, regex: str, timeout: float = 60.0, *, this_life: bool = True) -> re.Match[str]:
         """Wait until the log (since the last start, unless told otherwise) matches; fails early when the bot ends."""
         pattern = re.compile(regex, re.MULTILINE)
         deadline = time.monotonic() + timeout

@@ -101,7 +101,10 @@ class ReadTerminal(Terminal):
 
     def pump(self, seconds: float) -> bool:
         """Takes over what was written. False: nothing was."""
-        data = self.read(seconds) if self.reading else b""
+        if not self.reading:
+            time.sleep(seconds)
+            return False
+        data = self.read(seconds)
         if data:
             self.raw += data
             self._stream.feed(data)

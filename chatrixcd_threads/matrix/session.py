@@ -125,11 +125,13 @@ class Session:
             backoff.worked()
             self._state("ok", self._client.user_id)
             self._pulse.synced()
+            self._invites.look(response)
+            self._show_rooms(response)  # before anybody asks for them in a command of the same answer
             await self._hand_over(fresh)
             self.verifier.look(response)
             await self._syncer.keys()
             self._look_at_identities()
-            self._tend_rooms(response)
+            self._tend_devices(response)
             self._known.set()
 
     async def _hand_over(self, fresh: list[Incoming]) -> None:
@@ -157,10 +159,11 @@ class Session:
             with suppress(queue.Full):  # the log has it in any case
                 self._inbox.put_nowait(FileNotice("identities", title, (IDENTITY_ADVICE,), deed=Deed.IDENTITY))
 
-    def _tend_rooms(self, response: SyncResponse) -> None:
-        self._invites.look(response)
+    def _tend_devices(self, response: SyncResponse) -> None:
         if response.rooms.leave or _has_members(response) or not self._known.is_set():
             self.verifier.show()
+
+    def _show_rooms(self, response: SyncResponse) -> None:
         if response.rooms.join or response.rooms.leave or not self._known.is_set():
             own = self._invites.direct.made()
             self._publish(

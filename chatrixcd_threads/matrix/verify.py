@@ -365,6 +365,7 @@ class Verifier:
         """Sends what the dialogue has to say. What is proven is remembered first, whether or not the last word arrives."""
         if flow.dialogue.stage is Stage.DONE and messages:
             await self._remember(flow)
+        self._show()  # before the other side hears of it and asks here
         try:
             for kind, content in messages:
                 if flow.room_id:

@@ -22,6 +22,8 @@ from chatrixcd_threads.threads.service import name_thread
 
 log = logging.getLogger("chatrixcd.lanes")
 
+LEAST_WAIT = 0.05  # for a job to end, also when the machine has stood still until after the deadline
+
 
 @dataclass(slots=True, eq=False)
 class Job:
@@ -143,7 +145,9 @@ class Lanes:
     def wait_idle(self, deadline: float) -> list[Job]:
         """Waits until no job runs or the deadline (clock time) has come; then the jobs that are still running."""
         with self._idle:
-            self._idle.wait_for(lambda: not self._running and not self._lanes, max(0.0, deadline - self._clock()))
+            self._idle.wait_for(
+                lambda: not self._running and not self._lanes, max(LEAST_WAIT, deadline - self._clock())
+            )
             left = list(self._running.values()) + [j for j in self._stuck if j.started is not None]
             pool = self._pool
         pool.shutdown(wait=False, cancel_futures=True)

@@ -20,6 +20,7 @@ log = logging.getLogger("chatrixcd.threads")
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 30.0
 PROVEN_AFTER = 5.0  # a service counts as running only after it stayed up this long
+LEAST_WAIT = 0.5  # for a thread to end, also when the machine has stood still until after the deadline
 FORGIVEN_AFTER = 60.0  # and its failures are forgotten after this
 
 
@@ -79,7 +80,7 @@ class Supervisor:
         self._move(life, State.STOPPING, self._clock())
         life.stop.set()
         life.service.wake()
-        life.thread.join(max(0.0, deadline - self._clock()))
+        life.thread.join(max(LEAST_WAIT, deadline - self._clock()))
         if life.thread.is_alive():
             log.error("thread %s did not stop in time; it is here:\n%s", name, stack_of(life.thread.ident))
             return False

@@ -163,8 +163,8 @@ def test_looks_are_few_and_news_pokes(desk: Desk) -> None:
     assert desk.filing.view("config").state == "same"
     desk.now += LOOK_SECONDS
     desk.filing.view("config")
-    assert desk.poked.acquire(timeout=LIMIT)
-    assert desk.filing.view("config").state == "wrong"
+    while desk.filing.view("config").state != "wrong":  # the second poke of the first look may come late
+        assert desk.poked.acquire(timeout=LIMIT)
 
 
 def test_previews_follow_the_messages(desk: Desk) -> None:

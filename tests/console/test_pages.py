@@ -307,9 +307,17 @@ def test_the_screen_lives_while_a_check_hangs() -> None:
     running = Running(world, walk)
     try:
         running.screen.until("Do you claim the bot now?")
+        heard: queue.SimpleQueue[str | Tried] = queue.SimpleQueue()
+        tell = running.checker._tell  # what it puts into `news` is taken by the screen
+
+        def told(news: str | Tried) -> None:
+            heard.put(news)
+            tell(news)
+
+        running.checker._tell = told  # type: ignore[method-assign]
         running.checker.try_(walk.attempt("now"))
         assert not running.asking.finished.is_set()
-        news = running.checker.news.get(timeout=LIMIT)
+        news = heard.get(timeout=LIMIT)
         assert "claim CODE1" in str(news)
     finally:
         running.end()

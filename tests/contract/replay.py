@@ -18,7 +18,7 @@ from .compare import differences
 from .recorded import Line, Recording
 
 PASSWORD = "PASSWORD"
-WAIT = 8.0
+WAIT = 30.0
 SOFT_WAIT = 1.5
 ENDED_WAIT = 0.3
 HUNG = 0.4

@@ -179,6 +179,7 @@ def test_a_task_stopped_by_somebody_in_semaphore(make_stage: StageFactory) -> No
     stage = make_stage()
     room = stage.room()
     task, _ = room.start("demo gate")
+    wait_status(stage, task, "running")  # a stop in `starting` is not obeyed
     stage.api("POST", f"/project/1/tasks/{task}/stop", {"force": False})
     end = room.end_of(task)
     assert f"Task #{task} Gate: ⏹ stopped" in end.body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,12 @@ def go_on(room: Room, chat: Room, asked: Heard) -> Heard:
 
 
 def contents_of(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    found: dict[str, bytes] = {}
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # the bot lives: SQLite's journals come and go
+            if path.is_file():
+                found[str(path)] = path.read_bytes()
+    return found
 
 
 def server_holds(room: Room, event_id: str) -> Any:

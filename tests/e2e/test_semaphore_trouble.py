@@ -34,16 +34,16 @@ CAUSES = {
     "null": (Fault(body="null", content_type=JSON), r"failed: "),
     "junk": (Fault(body="{]", content_type=JSON), r"the answer is not the JSON of Semaphore"),
     "a proxy": (Fault(status=502, body="<h1>Bad gateway</h1>"), r"a proxy answered 502"),
-    "hanging": (Fault(hang=60.0), r"gave no complete answer within 2.5 seconds"),
-    "dripping": (Fault(drip=0.5), r"gave no complete answer within 2.5 seconds"),
+    "hanging": (Fault(hang=60.0), r"gave no complete answer within 6 seconds"),
+    "dripping": (Fault(drip=0.5), r"gave no complete answer within 6 seconds"),
 }
 
 
 @pytest.fixture(scope="module")
 def impatient(stage: Stage) -> Stage:
-    """A bot that waits 2.5 seconds for Semaphore and has run one task."""
+    """A bot that waits 6 seconds for Semaphore and has run one task."""
     stage.bot.kill9()
-    stage.config["semaphore"]["timeout"] = 2.5
+    stage.config["semaphore"]["timeout"] = 6.0
     stage.bot.write_config(stage.config)
     stage.bot.start()
     return stage
@@ -206,7 +206,7 @@ def test_following_goes_on_when_semaphore_comes_back(make_stage: StageFactory) -
 def test_still_working_becomes_the_answer(make_stage: StageFactory, encrypted: bool) -> None:
     stage = make_stage(bot={"soft_limit_seconds": 0.5})
     room = stage.room(encrypted=encrypted)
-    stage.semaphore.fault(Fault("GET", "/projects$", hang=4.0, times=1))
+    stage.semaphore.fault(Fault("GET", "/projects$", hang=8.0, times=1))
     asked = room.say("!cd projects")
     working = room.hear(r"\A⏳")
     answer = room.answer(asked)
@@ -217,7 +217,7 @@ def test_still_working_becomes_the_answer(make_stage: StageFactory, encrypted: b
 
 
 def test_a_call_that_never_returns_is_given_up_with_a_code(make_stage: StageFactory) -> None:
-    stage = make_stage(bot={"soft_limit_seconds": 0.5, "hard_limit_seconds": 2}, semaphore={"timeout": 30})
+    stage = make_stage(bot={"soft_limit_seconds": 0.5, "hard_limit_seconds": 8}, semaphore={"timeout": 30})
     room = stage.room()
     stage.semaphore.fault(Fault("GET", "/projects$", hang=60.0, times=1))
     asked = room.say("!cd projects")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -108,8 +109,13 @@ _named: list[str] = []
 
 def compared_at_console(stage: Stage, side: Side) -> None:
     """What the operator sees is what the person sees."""
-    stage.bot.type("verify")
-    stage.bot.wait_log("^Numbers: " + " ".join(map(str, side.peer.decimals)))
+    numbers = "^Numbers: " + " ".join(map(str, side.peer.decimals))
+    for _ in range(60):
+        stage.bot.type("verify")
+        with contextlib.suppress(TimeoutError):
+            stage.bot.wait_log(numbers, timeout=0.5)
+            return
+    raise TimeoutError(f"nothing shows {numbers}")
 
 
 def trust(stage: Stage, room: Room, device: str) -> str:

@@ -170,7 +170,7 @@ class Proxy:
         with self._news:
             return [each for each in self._seen if each.at >= since and found.search(f"{each.method} {each.path}")]
 
-    def wait_seen(self, pattern: str, count: int = 1, *, since: float = 0.0, timeout: float = 15.0) -> list[Seen]:
+    def wait_seen(self, pattern: str, count: int = 1, *, since: float = 0.0, timeout: float = 60.0) -> list[Seen]:
         """Waits until so many requests have come."""
         with self._news:
             if not self._news.wait_for(lambda: len(self.seen(pattern, since)) >= count, timeout):

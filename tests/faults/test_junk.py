@@ -312,6 +312,7 @@ def test_events_that_no_server_should_hand_out_are_passed_over(rig: Rig) -> None
         return answer
 
     rule = rig.proxy.on(r"GET .*/sync", edits(add))
+    rig.proxy.cut_polls()  # the one under way was let through before there was a rule
     assert rig.ask(room, "!cd help").text
     assert added
     rig.proxy.off(rule)
@@ -432,6 +433,7 @@ def test_an_invitation_is_judged_by_who_sent_it(shared: Rig) -> None:
         return answer
 
     rule = shared.proxy.on(r"GET .*/sync", edits(add))
+    shared.proxy.cut_polls()
     evil = stranger.create_room("evil", invite=[shared.account.user_id])
     good = shared.room()  # comes later, and the bot is in it: it has seen the other one
     joined, _, invited = shared.ask(good, "!cd rooms").text.partition("invited to")
@@ -460,6 +462,7 @@ def test_a_forged_sender_is_refused_with_a_sentence(rig: Rig) -> None:
         return answer
 
     rule = rig.proxy.on(r"GET .*/sync", edits(rewrite))
+    rig.proxy.cut_polls()  # the one under way was let through before there was a rule
     said = rig.answer(room, mallory.send(room, "!cd exit"))
     assert forged
     assert "not encrypted by any device of that person" in said.text

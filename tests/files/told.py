@@ -11,7 +11,7 @@ from pathlib import Path
 from chatrixcd_threads.settings.document import BadFileError, Document
 from chatrixcd_threads.settings.hot import Fingerprint, HotFile, Kind, Outcome, fingerprint
 
-LIMIT = 10.0
+LIMIT = 30.0
 
 
 def values_of() -> Kind[dict[str, str]]:

@@ -41,7 +41,7 @@ from chatrixcd_threads.settings.model import BotSettings, SemaphoreSettings, Set
 from chatrixcd_threads.text.redact import Redactor
 
 ROOM, PERSON = "!room:x", "@ann:x"
-PATIENCE = 20.0  # seconds until something counts as never happening
+PATIENCE = 60.0  # seconds until something counts as never happening
 ROUND = 0.02  # seconds between two rounds of the follower
 
 FLAGS = {
@@ -425,7 +425,7 @@ def opened(tmp_path: Path, places: Places) -> Iterator[Open]:
             }
             standin = stack.enter_context(Standin(replace(known, **quick | dict(switches or {})), content(places)))
             standin.mischief(mischief)
-            yard = Yard(tmp_path, standin, **({"timeout": 5.0, "poll_seconds": 2.0} | settings))
+            yard = Yard(tmp_path, standin, **({"timeout": 20.0, "poll_seconds": 2.0} | settings))
             stack.callback(yard.close)
             return yard
 

@@ -101,7 +101,7 @@ def live(order: dict[str, Any], answer: int) -> None:
     folder = Path(order["folder"])
     settings = Settings(
         bot=BotSettings(admin_users=("@ann:x",), greetings_enabled=False),
-        semaphore=SemaphoreSettings(url=order["url"], api_token=order["token"], timeout=5.0),
+        semaphore=SemaphoreSettings(url=order["url"], api_token=order["token"], timeout=20.0),
     )
     journal, semaphore = Journal(folder / "journal.sqlite3"), Semaphore(settings.semaphore)
     desk = Desk(lambda: tools(journal, settings, semaphore, folder), Poster(Redactor(tuple)), lambda: None)

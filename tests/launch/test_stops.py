@@ -32,7 +32,7 @@ from tests.launch.crasher import tools
 from tests.launch.test_crash_points import deliver
 
 ROOM, PERSON = "!room:x", "@ann:x"
-PATIENCE = 20.0
+PATIENCE = 60.0
 PLAYBOOK = """- name: Site
   hosts: all
   tasks:
@@ -51,7 +51,7 @@ class Life:
         self.folder, self.standin = folder, standin
         settings = Settings(
             bot=BotSettings(admin_users=(PERSON,), greetings_enabled=False),
-            semaphore=SemaphoreSettings(url=standin.url, api_token=standin.token("runner"), timeout=2.0),
+            semaphore=SemaphoreSettings(url=standin.url, api_token=standin.token("runner"), timeout=6.0),
         )
         self.journal = Journal(folder / "journal.sqlite3")
         self.semaphore = semaphore = Semaphore(settings.semaphore)
@@ -202,7 +202,7 @@ def test_a_task_in_the_queue_is_stopped_twice_and_never_forced(life: Life) -> No
 @pytest.mark.parametrize("profile", ["2.10", "2.16"])
 def test_a_stop_while_it_starts(live: Callable[[Profile], Life], profile: str) -> None:
     """Somebody's, in Semaphore: its job runs to its end, and the row stays `stopping` for ever. That is what the room reads."""
-    life = live(replace(PROFILES[profile], tick=0.05, starting_seconds=0.7))
+    life = live(replace(PROFILES[profile], tick=0.05, starting_seconds=3.0))
     task = life.start("Gate")
     life.until(life.is_status(task, "starting"))
     life.semaphore.stop(1, task)

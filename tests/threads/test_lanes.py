@@ -12,7 +12,7 @@ import pytest
 from chatrixcd_threads.threads.diagnose import names_of_threads
 from chatrixcd_threads.threads.lanes import Job, Lanes
 
-LIMIT = 5.0
+LIMIT = 30.0
 
 
 class Clock:

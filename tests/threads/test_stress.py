@@ -22,7 +22,7 @@ pytestmark = pytest.mark.stress
 
 THREADS = 8
 SECONDS = 2.0
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 @pytest.fixture(autouse=True)
@@ -119,12 +119,12 @@ def test_lanes_survive_workers_that_get_stuck_all_the_time() -> None:
         gate.set()
     assert lanes.counts().lanes == 0
     assert failures == []
+    lanes.close()
+    while lanes.wait_idle(time.monotonic() + 0.1) and time.monotonic() < deadline:
+        pass  # what was given up while it was being switched away from ends now
     for key, count in counts.items():
         # A job that was given up while it was being switched away from may end after its follower: nothing else moves.
         assert sorted(done[key]) == list(range(count))
-    lanes.close()
-    while lanes.wait_idle(time.monotonic() + 0.1) and time.monotonic() < deadline:
-        pass
 
 
 def test_the_journal_takes_turns(tmp_path: Path) -> None:

@@ -110,14 +110,19 @@ class Terminal(ReadTerminal):
     def ends(self, code: int = 0, seconds: float = LIMIT) -> None:
         """The program ends by itself in time, and the terminal is as it was."""
         self.until(lambda: self.process.poll() is not None, "the program has ended", seconds)
+        self.rest()
         assert self.process.returncode == code
         if self.slave >= 0:
             assert self.settings() == self.before
 
+    def rest(self) -> None:
+        """Reads what the program wrote last: it may have ended between the last look at the screen and the one at it."""
+        while self.reading and self.pump(0.1):
+            pass
+
     def left_screen(self) -> None:
         """Every mode that was switched on was switched off again."""
-        while self.reading and select.select([self.master], [], [], 0.1)[0]:
-            self.pump(0)
+        self.rest()
         written = bytes(self.raw)
         for mode in (b"1049", b"1000", b"1002", b"1006", b"2004", b"1004"):
             assert written.rfind(b"\x1b[?" + mode + b"h") <= written.rfind(b"\x1b[?" + mode + b"l"), mode

@@ -132,20 +132,26 @@ def edit(bot: OnTerminal, name: str, line: str | None) -> None:
     """Selects the file and opens the editor; a line is saved, None leaves the editor open."""
     terminal = bot.terminal
 
-    def chosen() -> int:
-        return next((number for number, row in enumerate(terminal.screen.display) if row.startswith("›")), 0)
+    def places() -> tuple[int, int] | None:
+        """The rows of the selected file and of this one, once both are drawn."""
+        listed = terminal.screen.display[2:5]
+        chosen = next((number for number, row in enumerate(listed) if row.startswith("›")), None)
+        place = next((number for number, row in enumerate(listed) if f" {name} " in row), None)
+        return None if chosen is None or place is None else (chosen, place)
 
-    def listed() -> tuple[str, ...]:
-        return tuple(terminal.screen.display[2:5])
+    def there() -> bool:
+        return "[5 Settings]" in terminal.text and places() is not None
 
-    def place() -> int:
-        return next(number for number, row in enumerate(listed(), 2) if name in row)
-
-    terminal.shows("[5 Settings]", f" {name} ")
-    while chosen() != place():  # the list may be put in another order at any time: the selection stays with its file
-        before = listed()
-        terminal.type("j" if chosen() < place() else "k")
-        terminal.until(lambda before=before: listed() != before, "another file is selected")  # type: ignore[misc]
+    terminal.until(there, "the list of files")
+    while (found := places()) is None or found[0] != found[1]:
+        # The list may be put in another order at any time, and its ages change: only another view tells that a key was read.
+        terminal.type("?" if found is None else "j?" if found[0] < found[1] else "k?")
+        terminal.shows("[? Help]")
+        terminal.type("5")
+        terminal.until(there, "the list of files")
+    terminal.until(  # before, E would only say that the file is being read
+        lambda: f"/{name}.json" in terminal.text and "is being read" not in terminal.text, "the file was looked at"
+    )
     terminal.shows("E]edit")
     terminal.type("E")
     if line is not None:

@@ -48,7 +48,7 @@ def test_a_change_from_another_thread_is_drawn(log: Path) -> None:
         terminal.shows("Matrix")
         for number in range(50):
             terminal.ask(f"note change number {number}.")
-            terminal.shows(f"change number {number}.", seconds=5)
+            terminal.shows(f"change number {number}.")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -93,8 +93,10 @@ def test_a_failing_view_shows_a_panel_and_recovers(log: Path) -> None:
         terminal.shows("First page")
         terminal.ask("break")
         terminal.shows("This view has failed: AttributeError", "The bot itself goes on")
+        terminal.until(lambda: code(terminal), "the first page has a code")
+        first = code(terminal)
         terminal.type("7")
-        terminal.shows("This view has failed")
+        terminal.until(lambda: code(terminal) not in ("", first), "the log has failed too")
         terminal.goes_on()
         terminal.ask("mend")
         terminal.shows("[7 Log]")
@@ -102,6 +104,12 @@ def test_a_failing_view_shows_a_panel_and_recovers(log: Path) -> None:
         terminal.shows("the console's view log failed")
         terminal.process.send_signal(signal.SIGTERM)
         terminal.ends()
+
+
+def code(terminal: Terminal) -> str:
+    """What the error panel names."""
+    found = re.search(r"under the code (E-\w+)\.", " ".join(terminal.text.split()))
+    return found[1] if found else ""
 
 
 def test_a_stopped_terminal_holds_up_nobody(log: Path) -> None:
@@ -130,10 +138,8 @@ def test_a_stopped_terminal_is_left_in_order(log: Path, how: str) -> None:
             terminal.ask(f"note {'x' * (number % 50)}")
             terminal.type("27")
         terminal.goes_on()
-        begun = time.monotonic()
         terminal.process.send_signal(signal.SIGTERM)
-        terminal.ends(seconds=6)
-        assert time.monotonic() - begun < 5
+        terminal.ends()  # with 0: the ui thread was not stuck
         terminal.reading = True
         terminal.left_screen()
 
@@ -227,9 +233,9 @@ def test_a_flood_of_log_lines_leaves_the_keys_alive(log: Path) -> None:
         for _ in range(10):
             begun = time.monotonic()
             terminal.type("?")
-            terminal.shows("[? Help]", seconds=5)
+            terminal.shows("[? Help]")
             terminal.type("7")
-            terminal.shows("[7 Log]", seconds=5)
+            terminal.shows("[7 Log]")
             waits.append(time.monotonic() - begun)
         terminal.until(lambda: "20,000 lines" in terminal.text, "the ring is full, and holds no more")
         assert sorted(waits)[len(waits) // 2] < 2.0

@@ -24,7 +24,7 @@ from chatrixcd_threads.journal.questions import Question
 from chatrixcd_threads.semaphore.errors import Unreachable
 from chatrixcd_threads.threads.lanes import Job, Lanes
 
-LIMIT = 5.0
+LIMIT = 30.0
 
 
 class FakeDesk:

@@ -16,7 +16,7 @@ import pytest
 from chatrixcd_threads.errors import Fatal
 from chatrixcd_threads.journal.db import SCHEMA_VERSION, Journal, get_meta, set_meta
 
-LIMIT = 10.0
+LIMIT = 30.0
 
 WRITER = """
 import sys

@@ -18,7 +18,7 @@ from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.login import LoggedOut
 from chatrixcd_threads.matrix.outbound import Sender
 
-LIMIT = 5.0
+LIMIT = 30.0
 
 
 class House:

@@ -21,7 +21,7 @@ from chatrixcd_threads.semaphore.models import Task
 from chatrixcd_threads.semaphore.suspects import LOOK_SECONDS, WAITS_SECONDS
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-LIMIT = 5.0
+LIMIT = 30.0
 AWAY = Unreachable("no connection")
 NO_TASK = Missing("not found (400)", sent=True, status=400)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from chatrixcd_threads.threads.diagnose import all_stacks, names_of_threads, new_code, stack_named, stack_of
 from chatrixcd_threads.threads.service import Service, name_thread
 
-LIMIT = 5.0
+LIMIT = 30.0
 
 
 def wait_here(begun: threading.Event, gate: threading.Event) -> None:

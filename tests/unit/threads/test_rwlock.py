@@ -11,7 +11,7 @@ import pytest
 
 from chatrixcd_threads.threads.rwlock import RWLock
 
-LIMIT = 5.0
+LIMIT = 30.0
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from chatrixcd_threads.errors import Fatal
 from chatrixcd_threads.threads.service import Service, State, ThreadInfo
 from chatrixcd_threads.threads.supervisor import FIRST_PAUSE, FORGIVEN_AFTER, LONGEST_PAUSE, PROVEN_AFTER, Supervisor
 
-LIMIT = 5.0
+LIMIT = 30.0
 
 
 class Clock:

@@ -15,7 +15,7 @@ import pytest
 
 from chatrixcd_threads.demo.semaphore import PROFILES, Fault, Profile, Standin, StandinError
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 HELLO, LONG, BROKEN, INFRA = 1, 3, 4, 7
 
 
