@@ -24,6 +24,16 @@ def accept(tx: sqlite3.Connection, events: Iterable[Incoming]) -> list[Incoming]
     return fresh
 
 
+def awaits(connection: sqlite3.Connection, event: Incoming) -> bool:
+    """Whether what this event deletes or edits is a command that is still being handled: there may be a question soon."""
+    row = connection.execute(
+        "SELECT 1 FROM inbox WHERE done = 0 AND room_id = ?1 AND sender = ?2"
+        " AND (kind = 'command' AND event_id = ?3 OR kind = 'edited' AND target = ?3)",
+        (event.room_id, event.sender, event.target),
+    ).fetchone()
+    return row is not None
+
+
 def target_of(connection: sqlite3.Connection, event_id: str) -> str | None:
     """The message that this event replied to."""
     row = connection.execute("SELECT target FROM inbox WHERE event_id = ?", (event_id,)).fetchone()

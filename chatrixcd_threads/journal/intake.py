@@ -158,7 +158,9 @@ def _concerns_us(tx: sqlite3.Connection, item: Incoming) -> bool:
         case Kind.SAID | Kind.SECRET | Kind.EXPOSED:
             return True  # it was taken for an answer above
         case Kind.WITHDRAWN | Kind.EDITED:
-            return item.target is not None and questions.of_command(tx, item.target, item.sender) is not None
+            if item.target is None:
+                return False
+            return inbox.awaits(tx, item) or questions.of_command(tx, item.target, item.sender) is not None
 
 
 def _means_open(tx: sqlite3.Connection, item: Incoming) -> bool:

@@ -158,9 +158,10 @@ def _secrets_of(connection: sqlite3.Connection, room_id: str, asker: str, root: 
 
 
 def of_command(connection: sqlite3.Connection, event_id: str, asker: str) -> Question | None:
-    """The open question that was asked about the command with this event id."""
+    """The open question that was asked about the command with this event id, or about an edit of it."""
     row = connection.execute(
-        "SELECT * FROM questions WHERE state = 'open' AND command_event = ? AND asker = ? ORDER BY id DESC LIMIT 1",
+        "SELECT * FROM questions WHERE state = 'open' AND asker = ?2 AND (command_event = ?1 OR EXISTS (SELECT 1 FROM inbox i"
+        " WHERE i.event_id = command_event AND i.kind = 'edited' AND i.target = ?1)) ORDER BY +id DESC LIMIT 1",
         (event_id, asker),
     ).fetchone()
     return None if row is None else _question(row)

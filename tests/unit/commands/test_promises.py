@@ -1,0 +1,72 @@
+"""What was promised of a launch, in the cases in which it was not kept once."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chatrixcd_threads.events import Incoming, Kind, TaskSeen
+from chatrixcd_threads.journal import intake, questions
+from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
+from chatrixcd_threads.semaphore.errors import TimedOut, Unreachable
+from chatrixcd_threads.semaphore.launch import Launcher
+from chatrixcd_threads.semaphore.models import SurveyValue, SurveyVar, Template
+from tests.unit.commands.test_audited import LOST, doubtful
+
+if TYPE_CHECKING:
+    from tests.unit.commands.conftest import Bench
+
+ROOM, PERSON = "!room:x", "@ann:x"
+LIMITED: dict[str, Any] = {"task_params": {"allow_override_limit": True}, "inventory_id": 3}
+
+
+def heard(bench: Bench, *said: tuple[str, Kind, str, str | None]) -> None:
+    """(event, kind, text, target) in one answer of /sync."""
+    events = [
+        Incoming(0, event, ROOM, PERSON, kind, text=words, target=target, at=bench.now)
+        for event, kind, words, target in said
+    ]
+    with bench.journal.write() as tx:
+        fresh = intake.commit(tx, events, "token", "s1")
+    for each in fresh:
+        bench.desk.handle(each)
+    bench.deliver()
+
+
+def limits(bench: Bench) -> list[Any]:
+    """What the open questions would be limited to."""
+    waiting = questions.all_open(bench.journal.read())
+    return [dict(each.payload["wanted"]).get("limit") for each in waiting]  # type: ignore[call-overload]
+
+
+def react(bench: Bench, slot: str, text: str = "yes") -> str:
+    """A reaction on a message; what the message has become."""
+    bench.desk.handle(bench.event(text, Kind.REACTION, target=f"$of {slot}"))
+    bench.deliver()
+    return str(bench.content(slot)["plain"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "left"), [(Kind.EDITED, "run 1 6 --limit web1", [["web1"]]), (Kind.WITHDRAWN, "", [])]
+)
+def test_a_command_that_was_changed_before_it_was_answered(
+    bench: Bench, kind: Kind, words: str, left: list[Any]
+) -> None:
+    bench.template(**LIMITED)
+    heard(bench, ("$c", Kind.COMMAND, "run 1 6", None), ("$d", kind, words, "$c"))
+    assert limits(bench) == left
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "left"), [(Kind.EDITED, "run 1 6 --limit web2", [["web2"]]), (Kind.WITHDRAWN, "", [])]
+)
+def test_a_command_that_was_changed_again(bench: Bench, kind: Kind, words: str, left: list[Any]) -> None:
+    """Every edit and the deletion name the first message."""
+    bench.template(**LIMITED)
+    heard(bench, ("$c", Kind.COMMAND, "run 1 6", None))
+    heard(bench, ("$d", Kind.EDITED, "run 1 6 --limit web1", "$c"))
+    assert limits(bench) == [["web1"]]
+    heard(bench, ("$e", kind, words, "$c"))
+    assert limits(bench) == left
