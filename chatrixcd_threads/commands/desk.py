@@ -16,7 +16,7 @@ from typing import Final
 
 import humanize
 
-from chatrixcd_threads.commands import away, picks
+from chatrixcd_threads.commands import away, launching, picks
 from chatrixcd_threads.commands.call import Call, Tools, answer_slot, lateness
 from chatrixcd_threads.commands.declare import Ask, Command, Note, Reply, Wants
 from chatrixcd_threads.commands.notices import ANY_ADMIN
@@ -292,7 +292,11 @@ class Desk:
     def _took(self, event: Incoming, question: Question, said: str, tools: Tools) -> list[Effect]:
         """The command goes on with the value, in the room in which it was said."""
         command, home = commands()[question.action], home_of(question) or place_of(question)
-        call = Call(question.command_event, home.room_id, event.sender, home.thread, {}, tools)
+        said_at = float(str(question.payload.get("said_at", 0.0)))
+        call = Call(question.command_event, home.room_id, event.sender, home.thread, {}, tools, at=said_at)
+        begun = launching.is_known(call, str(question.payload.get("token", "")))  # then it goes on after a crash
+        if question.state == "open" and question.expires_at <= tools.now() and not begun:
+            return [lambda tx: self._expires(tx, question, "I came to your answer too late", tools)]
         typed = False  # a secret, in the command itself
         try:
             if picks.is_one(question.payload):

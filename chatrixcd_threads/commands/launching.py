@@ -90,6 +90,7 @@ def ask(
         "template": fingerprint(template),
         "wanted": msgspec.to_builtins(wanted),
         "verb": verb,
+        "said_at": call.at if call.late else 0.0,
     }
     missing = filled.missing
     if missing:

@@ -37,6 +37,7 @@ class Pick:
     what: str
     candidates: tuple[Candidate, ...]
     more: int
+    at: float = 0.0  # when the command was said, if the bot was away then
 
 
 def run(command: Command, call: Call) -> Answer:
@@ -45,7 +46,7 @@ def run(command: Command, call: Call) -> Answer:
         return command.run(call)
     except Choice as choice:
         kept = (dict(call.values), dict(call.options), call.pairs, call.raw, call.replied, dict(call.picked))
-        pick = Pick(*kept, choice.head, choice.what, choice.candidates, choice.more)
+        pick = Pick(*kept, choice.head, choice.what, choice.candidates, choice.more, call.at if call.late else 0.0)
         summary = " ".join([command.name, *call.values.values()])
         return _ask(pick, summary)
 
@@ -65,7 +66,7 @@ def answered(command: Command, call: Call, payload: Mapping[str, object], event:
         options=pick.options,
         pairs=pick.pairs,
         raw=pick.raw,
-        at=event.at,
+        at=pick.at or event.at,
         replied=pick.replied,
         picked={**pick.picked, pick.what: found},
     )

@@ -70,3 +70,38 @@ def test_a_command_that_was_changed_again(bench: Bench, kind: Kind, words: str, 
     assert limits(bench) == [["web1"]]
     heard(bench, ("$e", kind, words, "$c"))
     assert limits(bench) == left
+
+
+def test_a_value_that_is_handled_after_its_time_starts_nothing(bench: Bench) -> None:
+    """It was accepted, and then the bot was gone for hours; a launch of the grade low asks nothing more."""
+    bench.bot(confirm={"*": "low"})
+    bench.template(5, survey_vars=(SurveyVar("env", required=True),), environment_id=1)
+    command = bench.asked("run 1 5")
+    target = f"$of answer:{command.event_id}"
+    event = bench.event("prod", Kind.SAID, target=target, thread=command.event_id, at=bench.now)
+    bench.now += 10_000
+    bench.desk.handle(event)
+    assert bench.semaphore.posts == []
+    assert "I came to your answer too late, so nothing was done: Deploy." in bench.answer(command)
+
+
+def test_a_pick_that_is_handled_after_its_time_stops_nothing(bench: Bench) -> None:
+    bench.started()
+    bench.started()
+    command = bench.asked("stop")
+    event = bench.event("1", Kind.REACTION, target=f"$of answer:{command.event_id}", at=bench.now)
+    bench.now += 10_000
+    bench.desk.handle(event)
+    assert bench.semaphore.stops == []
+
+
+@pytest.mark.parametrize("line", ["run 1 Dep t", "run 1 5"], ids=["pick", "form"])
+def test_a_late_launch_that_needs_an_answer_first_is_asked_about_all_the_same(bench: Bench, line: str) -> None:
+    bench.bot(confirm={"*": "low"})
+    bench.template(5, survey_vars=(SurveyVar("env", required=True),), environment_id=1)
+    bench.semaphore.template_list += [Template(id=n, project_id=1, name=f"Deploy t{n}", app="bash") for n in (15, 16)]
+    command = bench.asked(line, at=bench.now - 10_000)
+    said = bench.event("1", Kind.SAID, target=f"$of answer:{command.event_id}", at=bench.now)
+    bench.desk.handle(said)
+    assert bench.semaphore.posts == []
+    assert "I was not there. Nothing was started." in bench.content(f"answer:{command.event_id}+")["plain"]
