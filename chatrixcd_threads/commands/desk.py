@@ -199,7 +199,13 @@ class Desk:
         """A question was not answered in time: its message says so from now on."""
         tools = self._tools()
         with tools.journal.write() as tx:
-            self._expires(tx, question, "Nobody answered in time", tools)
+            if inbox.answers_wait(tx, question.room_id, question.asker):
+                why = "I came to your answer too late"
+            elif lateness(question.expires_at, tools.now()):
+                why = "Its time was over while I was not there"
+            else:
+                why = "Nobody answered in time"
+            self._expires(tx, question, why, tools)
         self._wake()
 
     def _expires(self, tx: sqlite3.Connection, question: Question, why: str, tools: Tools) -> None:
@@ -209,6 +215,9 @@ class Desk:
         if questions.settle(tx, question.id, "expired"):
             _forget(question, tools)
             _settled(tx, question, Deed.EXPIRED, "", tools)
+            if doubt := still_in_doubt(question, tools):
+                self._edit_question(tx, question, text(f"⌛ {why}. {doubt}"))
+                return
             self._edit_question(tx, question, lines(marked("⌛", sentence), f"{why}, so nothing was done: {summary}."))
 
     def _command(self, event: Incoming, tools: Tools) -> list[Effect]:
@@ -375,7 +384,8 @@ class Desk:
                 _forget(question, tools)
                 more = " I ask about the new one below." if edited else ""
                 _settled(tx, question, Deed.WITHDRAWN, event.sender, tools)
-                said = f"✖ Withdrawn: {summary}. You {why} the command, so nothing was done.{more}"
+                done = f". {doubt}" if (doubt := still_in_doubt(question, tools)) else ", so nothing was done."
+                said = f"✖ Withdrawn: {summary}. You {why} the command{done}{more}"
                 self._edit_question(tx, question, text(said))
 
         if not edited:
@@ -501,6 +511,9 @@ class Desk:
             _forget(question, tools)
             _settled(tx, question, Deed.DECLINED, sender, tools)
             summary = str(question.payload.get("summary", ""))
+            if doubt := still_in_doubt(question, tools):
+                self._edit_question(tx, question, text("✖ I look no more — ") + person(sender) + f". {doubt}")
+                return
             tone = tone_of(tools.settings.bot, question.room_id)
             sentence = phrase(tools.messages, "cancel", tone=tone, task_name=summary, user_name=sender)
             self._edit_question(
@@ -619,6 +632,17 @@ def _is_stale(question: Question, tools: Tools) -> bool:
     """Whether a crash held up a yes until its time was over, and nothing of the launch was begun."""
     token = str(question.payload.get("token", ""))
     return question.expires_at <= tools.now() and launches.by_token(tools.journal.read(), token) is None
+
+
+def still_in_doubt(question: Question, tools: Tools) -> str:
+    """What stays true of a launch in doubt whose question is closed without a yes; empty for every other question."""
+    if "doubt" not in question.payload:
+        return ""
+    token, prefix = question.payload["token"], tools.settings.bot.command_prefix
+    return (
+        f"I still do not know whether {question.payload.get('summary', '')} was started: look in Semaphore for a task whose "
+        f"message contains {token}. {prefix} resolve {token} settles it."
+    )
 
 
 def place_of(question: Question) -> Where:

@@ -24,6 +24,16 @@ def accept(tx: sqlite3.Connection, events: Iterable[Incoming]) -> list[Incoming]
     return fresh
 
 
+def answers_wait(connection: sqlite3.Connection, room_id: str, sender: str) -> bool:
+    """Whether this person has answered something here that is not handled yet."""
+    row = connection.execute(
+        "SELECT 1 FROM inbox WHERE done = 0 AND room_id = ? AND sender = ?"
+        " AND kind IN ('reaction', 'answer', 'said', 'secret')",
+        (room_id, sender),
+    ).fetchone()
+    return row is not None
+
+
 def awaits(connection: sqlite3.Connection, event: Incoming) -> bool:
     """Whether what this event deletes or edits is a command that is still being handled: there may be a question soon."""
     row = connection.execute(

@@ -6,6 +6,7 @@ import sqlite3
 
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Arg, Reply, command
+from chatrixcd_threads.commands.desk import still_in_doubt
 from chatrixcd_threads.commands.notices import ANY_ADMIN
 from chatrixcd_threads.commands.post import Also, Where, home_of
 from chatrixcd_threads.errors import NotFound, UsageError
@@ -52,7 +53,9 @@ def withdraw(call: Call) -> Reply:
 
     replied = question.command_event if question.command_event != question.slot else None
     where = Where(question.slot, question.room_id, question.thread, replied)
-    said = lines(text("✖ Withdrawn by ") + person(call.sender) + text(f", so nothing was done: {summary}."))
+    doubt = still_in_doubt(question, call.tools)
+    done = f". {doubt}" if doubt else f", so nothing was done: {summary}."
+    said = lines(text("✖ Withdrawn by ") + person(call.sender) + text(done))
     also = tuple(Also(each, said) for each in (where, home_of(question)) if each is not None)
     return Reply(text("✖ The question about ") + bold(summary) + " is withdrawn.", deed=settle, also=also)
 

@@ -509,7 +509,7 @@ def test_a_question_that_expires_while_the_yes_is_looked_at_stays_expired(
     monkeypatch.setattr(bench.journal, "write", late)
     bench.desk.handle(event)
     assert bench.semaphore.posts == []
-    assert "Nobody answered in time" in bench.answer(command)
+    assert "I came to your answer too late" in bench.answer(command)
 
 
 def test_a_second_yes_starts_nothing_more(bench: Bench) -> None:

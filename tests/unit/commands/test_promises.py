@@ -105,3 +105,40 @@ def test_a_late_launch_that_needs_an_answer_first_is_asked_about_all_the_same(be
     bench.desk.handle(said)
     assert bench.semaphore.posts == []
     assert "I was not there. Nothing was started." in bench.content(f"answer:{command.event_id}+")["plain"]
+
+
+@pytest.mark.parametrize("way", ["no", "expires", "deleted", "edited", "withdraw"])
+def test_a_closed_question_about_a_doubt_does_not_say_that_nothing_was_done(bench: Bench, way: str) -> None:
+    token = doubtful(bench)
+    bench.semaphore.runs(77, message=f"asked by {PERSON} [{token}]")  # it was started
+    (question,) = questions.all_open(bench.journal.read())
+    match way:
+        case "no":
+            react(bench, question.slot, "no")
+        case "expires":
+            bench.desk.expire(question)
+        case "withdraw":
+            bench.say(f"withdraw {question.id}")
+        case _:
+            kind = Kind.EDITED if way == "edited" else Kind.WITHDRAWN
+            bench.desk.handle(bench.event("help", kind, target=question.command_event))
+    said = bench.content(question.slot)["plain"]
+    assert "nothing was done" not in said
+    assert "Not done" not in said
+    assert "I still do not know whether Deploy was started: look in Semaphore" in said
+    assert token in said
+
+
+def test_whoever_answered_in_time_does_not_read_that_nobody_did(bench: Bench) -> None:
+    command = bench.asked()
+    event = bench.event("yes", Kind.REACTION, target=f"$of answer:{command.event_id}", at=bench.now)
+    bench.now += 301
+    (question,) = questions.expired(bench.journal.read(), bench.now)
+    bench.desk.expire(question)  # by the dispatch thread, while the lane still works on something else
+    bench.desk.handle(event)
+    assert "I came to your answer too late, so nothing was done: Deploy." in bench.answer(command)
+    other = bench.asked()
+    bench.now += 3_600
+    (question,) = questions.expired(bench.journal.read(), bench.now)
+    bench.desk.expire(question)
+    assert "Its time was over while I was not there, so nothing was done: Deploy." in bench.answer(other)
