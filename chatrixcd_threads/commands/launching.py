@@ -21,6 +21,7 @@ from chatrixcd_threads.commands.phrases import phrase
 from chatrixcd_threads.errors import SecretTyped, UserError
 from chatrixcd_threads.journal import audit, launches
 from chatrixcd_threads.journal.audit import Deed
+from chatrixcd_threads.journal.launches import Launch
 from chatrixcd_threads.policy.grades import Grade, grade_of
 from chatrixcd_threads.semaphore import survey
 from chatrixcd_threads.semaphore.client import Semaphore
@@ -232,9 +233,16 @@ def carry_out(call: Call, payload: Mapping[str, object]) -> Answer:
         if payload.get("planned") and not _holds_secrets(call, payload, token):
             return _ask_again(call, payload, token)
         _record(call, payload, token)
+    allowed = int(str(payload.get("doubt", 0)))
+    changed = _changed_since(call, known) if known is not None and allowed else []
     try:
-        started = _launched(call, token, int(str(payload.get("doubt", 0))))
+        started = _launched(call, token, allowed if changed == [] else 0)
     except InDoubt as doubt:
+        if changed:
+            raise UserError(
+                f"{doubt.sentence}\nI do not send it again: the template was changed in Semaphore after I had asked "
+                f"({', '.join(changed)}). {call.prefix} resolve {token} settles it; then ask again."
+            ) from None
         name = known.template_name if known is not None else str(payload["summary"])
         again = f"Shall I look once more for it, and start it only if it is still not there ({name})?"
         return Ask(lines(text(f"⚠ {doubt.sentence}"), again), {"token": token, "summary": name, "doubt": doubt.doubts})
@@ -252,6 +260,17 @@ def carry_out(call: Call, payload: Mapping[str, object]) -> Answer:
             + " shows its output.",
         )
     )
+
+
+def _changed_since(call: Call, launch: Launch) -> list[str] | None:
+    """What of its template is not as it was when it was asked about; None: that cannot be read now."""
+    if not launch.payload:
+        return []
+    try:
+        template = call.tools.semaphore.template(launch.project_id, launch.template_id)
+    except SemaphoreError:
+        return None
+    return changes(json.loads(launch.payload)["template"], template)
 
 
 def _launched(call: Call, token: str, allowed: int) -> Started:

@@ -112,14 +112,24 @@ def unsettled(connection: sqlite3.Connection) -> list[Launch]:
 
 
 def move(
-    tx: sqlite3.Connection, launch_id: int, state: str, now: float, task_id: int | None = None, looked: str = ""
-) -> None:
-    """Records the next state of a launch, its task once it is known, and what was looked at in vain."""
-    tx.execute(
+    tx: sqlite3.Connection,
+    launch_id: int,
+    state: str,
+    now: float,
+    task_id: int | None = None,
+    looked: str = "",
+    was: str | None = None,
+) -> bool:
+    """Records the next state of a launch, its task once it is known, and what was looked at in vain.
+
+    With `was` only out of that state. False when somebody has settled it since it was read.
+    """
+    changed = tx.execute(
         "UPDATE launches SET state = ?1, changed_at = ?2, task_id = coalesce(?3, task_id), looked = ?4,"
-        " doubts = doubts + (?1 = 'doubt') WHERE id = ?5",
-        (state, now, task_id, looked, launch_id),
+        " doubts = doubts + (?1 = 'doubt') WHERE id = ?5 AND (?6 IS NULL OR state = ?6)",
+        (state, now, task_id, looked, launch_id, was),
     )
+    return changed.rowcount == 1
 
 
 def resolve(tx: sqlite3.Connection, launch_id: int, state: str, now: float, task_id: int | None = None) -> bool:

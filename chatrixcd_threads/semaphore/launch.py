@@ -121,7 +121,9 @@ class Launcher:
 
     def _post(self, launch: Launch) -> Started:
         body = self._body(launch)
-        self._move(launch, "sending")
+        with self._journal.write() as tx:
+            if not launches.move(tx, launch.id, "sending", self._now(), was=launch.state):
+                raise UserError(f"I sent nothing: somebody has settled the launch {launch.token} just now.")
         try:
             task = self._semaphore.start(launch.project_id, body)
         except SemaphoreError as error:

@@ -142,3 +142,36 @@ def test_whoever_answered_in_time_does_not_read_that_nobody_did(bench: Bench) ->
     (question,) = questions.expired(bench.journal.read(), bench.now)
     bench.desk.expire(question)
     assert "Its time was over while I was not there, so nothing was done: Deploy." in bench.answer(other)
+
+
+def test_a_yes_to_a_doubt_starts_nothing_of_a_template_that_was_changed_meanwhile(bench: Bench) -> None:
+    bench.template(**LIMITED)
+    bench.semaphore.fails = {"start": LOST, "template_tasks": Unreachable("no connection")}
+    bench.react(bench.asked("run 1 6 --limit web1"))
+    bench.semaphore.fails = {}
+    bench.deliver()
+    bench.template(task_params={}, playbook="other.yml")
+    (question,) = questions.all_open(bench.journal.read())
+    said = react(bench, question.slot)
+    assert len(bench.semaphore.posts) == 1
+    assert "the template was changed in Semaphore after I had asked (playbook, task params)" in said
+
+
+@pytest.mark.parametrize("outcome", ["started 77", "not-started"])
+def test_a_doubt_that_is_settled_while_the_yes_to_it_is_worked_off_is_not_sent_again(
+    bench: Bench, outcome: str
+) -> None:
+    token = doubtful(bench)
+    (question,) = questions.all_open(bench.journal.read())
+    bench.semaphore.runs(77, message=f"[{token}]")
+    for number in range(100, 151):
+        bench.semaphore.runs(number)  # it is not among the newest any more
+
+    def settled() -> None:
+        del bench.semaphore.fails["template_tasks"]
+        bench.say(f"resolve {token} {outcome}", sender=OPERATOR, room_id=OPERATOR_ROOM)
+
+    bench.semaphore.fails["template_tasks"] = settled
+    said = react(bench, question.slot)
+    assert len(bench.semaphore.posts) == 1
+    assert "🚀" not in said
