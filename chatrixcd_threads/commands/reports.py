@@ -217,7 +217,8 @@ class Reporter:
         head = named(follow) + ": " + status(task.status)
         if task.status == "success":
             return lines(head, whose, self._evidence(follow, tools))
-        if follow.evidence.startswith("⛔") and OVER not in follow.evidence and task.status in ("stopped", "error"):
+        stopped = follow.evidence.startswith("⛔") and follow.judged and OVER not in follow.evidence
+        if stopped and task.status in ("stopped", "error"):
             # 2.10 ends a stopped task as error, and every version a rejected one (API.md 5.5, 5.6).
             return lines(named(follow) + ": " + status("stopped"), whose, "I stopped it.", follow.evidence)
         if task.status != "error":

@@ -44,6 +44,9 @@ class Witness:
         follow = launches.get_follow(tools.journal.read(), due.follow_id)
         if follow is None or follow.done or follow.judged:
             return
+        if follow.evidence.startswith("⛔"):  # known already, and not stopped yet
+            self._contradicted(follow, Verdict(against=follow.evidence.removeprefix("⛔ ").removesuffix(".")), tools)
+            return
         records = tools.semaphore.output(follow.project_id, follow.task_id)
         expected = expectation(follow)
         verdict = weigh(follow, records)

@@ -154,6 +154,15 @@ def follow(tx: sqlite3.Connection, launch: Launch, task_id: int, against: str = 
     )
 
 
+def unstopped(tx: sqlite3.Connection, project_id: int, task_id: int) -> None:
+    """The task is not what was asked for and could not be stopped: whoever looks at its output tries it again."""
+    tx.execute(
+        "UPDATE follows SET judged = 0, expected = coalesce(nullif(expected, ''), '{}') WHERE project_id = ? AND task_id = ?"
+        " AND done = 0 AND evidence <> ''",
+        (project_id, task_id),
+    )
+
+
 def judged(tx: sqlite3.Connection, follow_id: int, evidence: str, *, settled: bool) -> bool:
     """Records what the output says about what was asked. False when that was settled before."""
     changed = tx.execute(

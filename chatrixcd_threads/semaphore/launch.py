@@ -101,7 +101,7 @@ class Launcher:
             case "started" if launch.task_id is not None:
                 return Started(launch.task_id, found=False)
             case "mismatch" if launch.task_id is not None:
-                raise self._stopped(launch, self._semaphore.task(launch.project_id, launch.task_id))
+                raise self._stopped(launch, launch.task_id)
             case "confirmed" if self._now() - launch.changed_at > STALE:
                 why = "I was interrupted before I sent it."
                 self._move(launch, "failed", Deed.FAILED, why)
@@ -216,23 +216,27 @@ class Launcher:
         self._vault.forget(launch.token)
         self._started()
         if other:
-            raise self._stopped(launch, task)
+            raise self._stopped(launch, task.id, task)
         return Started(task.id, found, stuck)
 
-    def _stopped(self, launch: Launch, task: Task) -> Mismatch:
+    def _stopped(self, launch: Launch, task_id: int, made: Task | None = None) -> Mismatch:
         """Stops a task that is not the one asked for. Once: a finished one is left as it ended."""
-        other = "; ".join(differences(launch.body, task)) or "another one than was asked for"
-        done = OVER
-        if not task.finished:
-            try:
+        other, done = "", OVER
+        try:
+            task = made or self._semaphore.task(launch.project_id, task_id)
+            other = "; ".join(differences(launch.body, task))
+            if not task.finished:
                 task = stop_when_started(self._semaphore, launch.project_id, task, pause=self._pause)
                 asked = "I asked Semaphore to stop it at once, and say here when it has stopped."
                 done = OVER if task.finished else " ".join(filter(None, (asked, doubt_of(task))))
-            except SemaphoreError as error:
-                done = f"I could not stop it: {error.sentence} Stop it in Semaphore."
-        log.error("launch %s: task %d is not what was asked for: %s", launch.token, task.id, other)
+        except SemaphoreError as error:
+            with self._journal.write() as tx:
+                launches.unstopped(tx, launch.project_id, task_id)
+            done = f"I could not stop it: {error.sentence} I go on trying. Stop it in Semaphore if you can."
+        other = other or "another one than was asked for"
+        log.error("launch %s: task %d is not what was asked for: %s", launch.token, task_id, other)
         return Mismatch(
-            f"⛔ Task #{task.id} ({launch.template_name}) is not what was asked for. {other}. {done} "
+            f"⛔ Task #{task_id} ({launch.template_name}) is not what was asked for. {other}. {done} "
             "What it has started on its hosts may go on."
         )
 

@@ -175,3 +175,63 @@ def test_a_doubt_that_is_settled_while_the_yes_to_it_is_worked_off_is_not_sent_a
     said = react(bench, question.slot)
     assert len(bench.semaphore.posts) == 1
     assert "🚀" not in said
+
+
+@pytest.mark.parametrize("line", ["run 1 6 --limit web1", "run 1 6"])
+def test_another_task_than_asked_for_that_could_not_be_stopped_is_tried_again(bench: Bench, line: str) -> None:
+    bench.template(**LIMITED)
+    bench.semaphore.instead = {"params": {"limit": ["db1"]}, "limit": "", "git_branch": "x"}
+    if "--limit" not in line:
+        made = bench.semaphore.runs
+        bench.semaphore.runs = lambda *args, **more: made(args[0], args[1], 9, **more)  # type: ignore[method-assign]
+    bench.semaphore.fails["stop"] = Unreachable("no connection")
+    command = bench.asked(line)
+    bench.react(command)
+    assert "I could not stop it: no connection I go on trying." in bench.answer(command)
+    assert bench.follow(41).judged is False
+    del bench.semaphore.fails["stop"]
+    assert "I asked Semaphore to stop it at once." in bench.witnessed(41)
+    assert bench.semaphore.stops == [41, 41]
+    bench.semaphore.ends(41, "stopped")
+    assert "I stopped it." in bench.reported(41)
+
+
+@pytest.mark.parametrize("found", ["in the answer", "in the log"])
+@pytest.mark.parametrize("end", ["error", "stopped"])
+def test_what_could_not_be_stopped_is_not_said_to_have_been(bench: Bench, found: str, end: str) -> None:
+    bench.template(**LIMITED)
+    command = bench.asked("run 1 6 --limit web1")
+    bench.semaphore.fails["stop"] = Unreachable("no connection")
+    if found == "in the answer":
+        bench.semaphore.instead = {"params": {"limit": ["db1"]}, "limit": ""}
+    bench.react(command)
+    if found == "in the log":
+        bench.witnessed(41, "ok: [db1]")
+    bench.semaphore.ends(41, end)
+    said = bench.reported(41)
+    assert "I stopped it" not in said
+    assert "⛔" in said
+    assert ("❌" in said) == (end == "error")
+
+
+def test_a_mismatch_that_cannot_be_read_after_a_crash_is_stopped_later(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.template(**LIMITED)
+    command = bench.asked("run 1 6 --limit web1")
+    bench.semaphore.instead = {"params": {"limit": ["db1"]}, "limit": ""}
+    event = bench.event("yes", Kind.REACTION, target=f"$of answer:{command.event_id}")
+
+    def dies(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Launcher, "_stopped", dies)
+        with pytest.raises(KeyboardInterrupt):
+            bench.desk.handle(event)
+    bench.semaphore.fails["task"] = Unreachable("no connection")
+    bench.desk.handle(event)
+    assert "is not what was asked for" in bench.answer(command)
+    del bench.semaphore.fails["task"]
+    bench.witnessed(41)
+    assert bench.semaphore.stops == [41]
