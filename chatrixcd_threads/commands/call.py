@@ -98,6 +98,7 @@ class Call:
     at: float = 0.0  # when it was said, by the homeserver's clock; 0: not known
     replied: str | None = None  # the message that it replies to
     picked: Mapping[str, Candidate] = field(default_factory=dict)  # what the person chose already, by what it is
+    seq: int = 0  # the event that is handled; 0: none
 
     @property
     def late(self) -> float:

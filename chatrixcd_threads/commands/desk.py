@@ -256,7 +256,9 @@ class Desk:
         right = command.right_for(bound.values)
         tools.access.check(event.sender, right, command.deed)
         where = (event.event_id, event.room_id, event.sender, event.thread)
-        call = Call(*where, bound.values, tools, bound.options, bound.pairs, bound.raw, event.at, event.target)
+        call = Call(
+            *where, bound.values, tools, bound.options, bound.pairs, bound.raw, event.at, event.target, seq=event.seq
+        )
         return command, call, right
 
     def _verdict(self, event: Incoming, tools: Tools) -> list[Effect]:
@@ -302,7 +304,9 @@ class Desk:
         """The command goes on with the value, in the room in which it was said."""
         command, home = commands()[question.action], home_of(question) or place_of(question)
         said_at = float(str(question.payload.get("said_at", 0.0)))
-        call = Call(question.command_event, home.room_id, event.sender, home.thread, {}, tools, at=said_at)
+        call = Call(
+            question.command_event, home.room_id, event.sender, home.thread, {}, tools, at=said_at, seq=event.seq
+        )
         begun = launching.is_known(call, str(question.payload.get("token", "")))  # then it goes on after a crash
         if question.state == "open" and question.expires_at <= tools.now() and not begun:
             return [lambda tx: self._expires(tx, question, "I came to your answer too late", tools)]
@@ -539,7 +543,7 @@ class Desk:
             return []
         if again and command.launches and _is_stale(question, tools):
             return [self._replies(where, Reply(text(STALE_SENTENCE)), event.sender, tools)]
-        call = Call(question.command_event, question.room_id, event.sender, question.thread, {}, tools)
+        call = Call(question.command_event, question.room_id, event.sender, question.thread, {}, tools, seq=event.seq)
         then = command.on_no if verdict == "no" else command.on_yes
         assert then is not None
         try:

@@ -19,7 +19,7 @@ from chatrixcd_threads.commands.declare import Answer, Ask, Reply, Wants
 from chatrixcd_threads.commands.parse import verdict_of_word
 from chatrixcd_threads.commands.phrases import phrase
 from chatrixcd_threads.errors import SecretTyped, UserError
-from chatrixcd_threads.journal import audit, launches
+from chatrixcd_threads.journal import audit, inbox, launches
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.launches import Launch
 from chatrixcd_threads.policy.grades import Grade, grade_of
@@ -322,6 +322,8 @@ def _record(call: Call, payload: Mapping[str, object], token: str) -> None:
     message = message_of(call, wanted, str(payload["verb"]), token)
     expected = plan.expected
     with call.tools.journal.write() as tx:
+        if call.seq and not inbox.is_open(tx, call.seq):
+            raise UserError(f"I did not start {template.name}: I had given it up, and have said so.")
         launches.confirm(
             tx,
             token=token,

@@ -235,3 +235,23 @@ def test_a_mismatch_that_cannot_be_read_after_a_crash_is_stopped_later(
     del bench.semaphore.fails["task"]
     bench.witnessed(41)
     assert bench.semaphore.stops == [41]
+
+
+@pytest.mark.parametrize("grade", ["low", "normal"])
+def test_a_launch_that_was_given_up_is_not_started_afterwards(bench: Bench, grade: str) -> None:
+    """Its thread goes on when Semaphore answers at last; the room has read that it was given up."""
+    bench.bot(confirm={"*": grade})
+    if grade == "low":
+        command = event = bench.event("run 1 5")
+    else:
+        command = bench.asked()
+        event = bench.event("yes", Kind.REACTION, target=f"$of answer:{command.event_id}")
+
+    def stuck() -> None:
+        del bench.semaphore.fails["template"]
+        bench.desk.lost(event)
+
+    bench.semaphore.fails["template"] = stuck
+    bench.desk.handle(event)
+    assert bench.semaphore.posts == []
+    assert "I gave up on this" in bench.answer(command)
