@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from chatrixcd_threads.semaphore.client import Semaphore
+from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.models import NOT_YET_RUN, Task
 
 LOOKS: Final = 12
@@ -32,7 +33,11 @@ def stop_when_started(
             break
         queued = task.status != STARTS
         pause(PAUSE)
-        task = semaphore.task(project_id, task.id)
+        try:
+            task = semaphore.task(project_id, task.id)
+        except SemaphoreError as error:
+            error.sent = False  # of the stop, which was to come
+            raise
     if not task.finished:
         semaphore.stop(project_id, task.id, force=force)
     return task

@@ -10,7 +10,7 @@ from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.journal import audit, launches
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.policy.access import Right
-from chatrixcd_threads.semaphore.errors import TimedOut
+from chatrixcd_threads.semaphore.errors import BadToken, Forbidden, Missing, SemaphoreError
 from chatrixcd_threads.semaphore.models import NOT_YET_RUN, Task
 from chatrixcd_threads.semaphore.stopping import doubt_of, stop_when_started
 from chatrixcd_threads.text.markup import bold, lines, person, text
@@ -98,7 +98,7 @@ def _ask_semaphore(call: Call, found: Found, force: bool) -> Task:
     """An answer that never came may still have stopped the task: then it is watched like any other stop."""
     try:
         return stop_when_started(call.tools.semaphore, found.project_id, found.task, force=force)
-    except TimedOut as error:
-        if not error.sent:
+    except SemaphoreError as error:
+        if not error.sent or isinstance(error, Forbidden | BadToken | Missing):
             raise
         return found.task

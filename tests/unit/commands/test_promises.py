@@ -255,3 +255,22 @@ def test_a_launch_that_was_given_up_is_not_started_afterwards(bench: Bench, grad
     bench.desk.handle(event)
     assert bench.semaphore.posts == []
     assert "I gave up on this" in bench.answer(command)
+
+
+def test_a_stop_whose_answer_a_proxy_lost_is_watched_like_any_other(bench: Bench) -> None:
+    task = bench.started()
+    bench.semaphore.fails["stop"] = Unreachable("a proxy answered 504", sent=True, status=504)
+    bench.say(f"stop {task}")
+    bench.semaphore.ends(task, "stopped")
+    assert f"(stopped by {PERSON})" in bench.reported(task)
+
+
+def test_a_stop_that_was_never_sent_is_not_said_to_have_been(bench: Bench) -> None:
+    task = bench.started()
+    bench.semaphore.runs(task, status="waiting", start=None)
+    reads = iter([None, TimedOut("no complete answer within 15 seconds", sent=True)])
+    bench.semaphore.fails["task"] = lambda: next(reads, None)
+    said = bench.say(f"stop {task}")
+    assert bench.semaphore.stops == []
+    assert "no complete answer within 15 seconds" in said
+    assert "I asked Semaphore to stop" not in said
