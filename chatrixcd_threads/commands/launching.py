@@ -94,6 +94,7 @@ def ask(
         "said_at": call.at if call.late else 0.0,
     }
     missing = filled.missing
+    refuse_without_build(template, wanted)
     if missing:
         # What will be refused is refused before the form, and there will be variables.
         open_ones = {each.name: "…" for each in missing if each.type != "secret"}
@@ -129,6 +130,12 @@ def message_of(call: Call, wanted: Wanted, verb: str, token: str) -> str:
     who, mark = f"{said}{call.prefix} {verb}, asked by {call.sender}", f" [{token}]"
     room = LONGEST_MESSAGE - len(mark)
     return (who if len(who) <= room else f"{who[: room - 1]}…") + mark
+
+
+def refuse_without_build(template: Template, wanted: Wanted) -> None:
+    """A deploy that names no build: before its form, whose answers would be for nothing."""
+    if template.type == "deploy" and wanted.build is None:
+        raise UserError(f"I did not start {template.name}: it deploys a build. Name one with --build.")
 
 
 def refuse_long_message(call: Call, name: str, wanted: Wanted, verb: str) -> None:
@@ -167,8 +174,7 @@ def planned(call: Call, project: Project, template: Template, wanted: Wanted, to
     if filled.missing:
         names = ", ".join(each.title or each.name for each in filled.missing)
         raise UserError(f"I did not start {template.name}: it needs values for {names}. Give them as NAME=VALUE.")
-    if template.type == "deploy" and wanted.build is None:
-        raise UserError(f"I did not start {template.name}: it deploys a build. Name one with --build.")
+    refuse_without_build(template, wanted)
     wanted = msgspec.structs.replace(wanted, variables=dict(filled.values))
     plan = work_out(wanted, template, version_of(call.tools.semaphore))
     return replace(plan, expected=resolved(call, project.id, template, wanted, plan.expected)), wanted

@@ -373,6 +373,9 @@ def _facts(wanted: Wanted, template: Template, kind: str) -> Iterable[str]:
                 yield f"{name}: {', '.join(used)}"
     if wanted.dry_run:
         yield "Dry run: nothing is to be changed." if kind == "ansible" else "Plan only: nothing is applied."
+    own_approval = kind == "terraform" and (template.task_params or {}).get("auto_approve") is True
+    if own_approval and not (wanted.dry_run or wanted.auto_approve):
+        yield "The template applies its plan without asking."
     if wanted.destroy:
         yield "🔥 It DESTROYS what this template manages."
     switches = (("diff", wanted.diff), ("auto-approve", wanted.auto_approve), ("upgrade", wanted.upgrade),
@@ -382,8 +385,10 @@ def _facts(wanted: Wanted, template: Template, kind: str) -> Iterable[str]:
         yield f"With: {', '.join(more)}"
     if wanted.inventory is not None:
         yield f"Inventory: {wanted.inventory}"
-    if wanted.branch:
-        yield f"Branch: {wanted.branch}"
+    if wanted.build is not None:
+        yield f"Build: task #{wanted.build}"
+    if wanted.branch or template.git_branch:
+        yield f"Branch: {wanted.branch}" if wanted.branch else f"Branch: {template.git_branch} (the template's own)"
     if wanted.arguments:
         yield f"Arguments: {' '.join(wanted.arguments)}"
     if wanted.variables:

@@ -274,3 +274,18 @@ def test_a_stop_that_was_never_sent_is_not_said_to_have_been(bench: Bench) -> No
     assert bench.semaphore.stops == []
     assert "no complete answer within 15 seconds" in said
     assert "I asked Semaphore to stop" not in said
+
+
+def test_the_question_names_the_build_and_what_is_the_templates_own(bench: Bench) -> None:
+    bench.semaphore.template_list += [
+        Template(id=7, project_id=1, name="Make", type="build"),
+        Template(id=8, project_id=1, name="Ship", type="deploy", build_template_id=7, git_branch="release"),
+        Template(id=10, project_id=1, name="Infra", app="terraform", task_params={"auto_approve": True}),
+    ]
+    bench.semaphore.runs(30, 1, 7, status="success", version="1.4")
+    said = bench.say("run 1 8 --build last")
+    assert "Build: task #30" in said
+    assert "Branch: release (the template's own)" in said
+    assert "The template applies its plan without asking." in bench.say("run 1 10")
+    bench.template(8, survey_vars=(SurveyVar("env", required=True),), environment_id=1)
+    assert "Name one with --build." in bench.say("run 1 8")  # before the form
