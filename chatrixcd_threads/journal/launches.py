@@ -290,7 +290,10 @@ def _said_in(connection: sqlite3.Connection, event_id: str) -> tuple[str | None,
     if row is None:
         return None, None, None
     kind, _, rest = row["slot"].partition(":")
-    number = rest.partition(":")[0]
+    number = rest.partition(":")[0].rstrip("+")
+    if kind == "plan" and number.isdecimal():  # the run for real says itself in the place of its question
+        launched = connection.execute("SELECT slot FROM follows WHERE id = ?", (int(number),)).fetchone()
+        return (None if launched is None else launched["slot"]), row["slot"], None
     named = int(number) if kind in _OF_A_FOLLOW and number.isdecimal() else None
     # A question that was asked in two steps has its end in the slot with a + more.
     return row["slot"].rstrip("+"), row["slot"], named

@@ -289,3 +289,16 @@ def test_the_question_names_the_build_and_what_is_the_templates_own(bench: Bench
     assert "The template applies its plan without asking." in bench.say("run 1 10")
     bench.template(8, survey_vars=(SurveyVar("env", required=True),), environment_id=1)
     assert "Name one with --build." in bench.say("run 1 8")  # before the form
+
+
+def test_a_reply_to_the_run_for_real_of_a_plan_means_that_run(bench: Bench) -> None:
+    bench.react(bench.asked("plan 1 6"))
+    bench.deliver()
+    bench.semaphore.ends(41, "success")
+    bench.reported(41)
+    bench.deliver()
+    (question,) = questions.all_open(bench.journal.read())
+    assert "Task #41" in bench.say("status", target=f"$of {question.slot}")
+    assert "Task #42" in react(bench, question.slot)
+    bench.say("stop", target=f"$of {question.slot}")
+    assert bench.semaphore.stops == [42]
