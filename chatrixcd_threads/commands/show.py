@@ -43,5 +43,5 @@ def duration(task: Task, now: float) -> str:
 
 def asker(task: Task) -> str:
     """Who asked for the task: the person in the bot's message, else Semaphore's user."""
-    _, found, rest = task.message.partition("asked by ")
+    _, found, rest = task.message.rpartition("asked by ")  # what is before may be anybody's words
     return rest.split(" ", 1)[0] if found else task.user_name

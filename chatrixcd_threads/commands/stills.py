@@ -61,9 +61,11 @@ class Stills:
         read = tools.journal.read()
         if stills.hang(read, follow.project_id) is not None:
             self._lift(follow.project_id, f"#{follow.task_id} has started", tools)
-        for other in launches.followed(read):
-            same = (other.project_id, other.template_name) == (follow.project_id, follow.template_name)
-            if same and other.task_id != follow.task_id and other.status in RUN:
+        name = (follow.project_id, follow.template_name)
+        alike = [each for each in launches.followed(read) if (each.project_id, each.template_name) == name]
+        others = [each for each in alike if each.task_id != follow.task_id and each.status in RUN]
+        if others and not _runs_in_parallel(follow, tools):
+            for other in others:
                 self._overtaken(other, follow, tools)
 
     def over(self, tx: sqlite3.Connection, follow: Follow, status_now: str) -> None:
@@ -84,7 +86,7 @@ class Stills:
         old, new = semaphore.task(project, follow.task_id), semaphore.task(project, newer.task_id)
         if old.finished or old.start is None or new.start is None or new.start <= old.start:
             return
-        if old.template_id != new.template_id or semaphore.template(project, old.template_id).allow_parallel_tasks:
+        if old.template_id != new.template_id:
             return
         why = (
             f"Semaphore has started #{newer.task_id} of the same template after it, and never runs two of them at once. "
@@ -247,6 +249,12 @@ def _nothing_runs(tasks: list[Task], project_id: int, tools: Tools) -> bool:
         for project, found in ({project_id: tasks} | everywhere).items()
         for task in found
     )
+
+
+def _runs_in_parallel(follow: Follow, tools: Tools) -> bool:
+    """Asked once, not for each of a thousand that run."""
+    template_id = tools.semaphore.task(follow.project_id, follow.task_id).template_id
+    return tools.semaphore.template(follow.project_id, template_id).allow_parallel_tasks
 
 
 def _runs(task: Task) -> bool:

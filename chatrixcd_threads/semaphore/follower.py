@@ -17,7 +17,7 @@ from chatrixcd_threads.journal import launches, stills
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.semaphore.client import Semaphore
-from chatrixcd_threads.semaphore.errors import Forbidden, Missing, SemaphoreError, TimedOut, Unreachable
+from chatrixcd_threads.semaphore.errors import Missing, SemaphoreError, TimedOut, Unreachable
 from chatrixcd_threads.semaphore.models import NOT_YET_RUN
 from chatrixcd_threads.semaphore.suspects import Suspects
 from chatrixcd_threads.threads.service import Service
@@ -106,7 +106,7 @@ class Follower(Service):
             task = self._semaphore().task(follow.project_id, follow.task_id)
             status, over = task.status, task.finished
             self._absent.pop(follow.id, None)
-        except (Missing, Forbidden):
+        except Missing:  # a 403 is never Semaphore's answer to a reading member: a proxy says it, for a while
             self._absent[follow.id] = self._absent.get(follow.id, 0) + 1
             if self._absent[follow.id] < BELIEVED_AFTER:
                 return True

@@ -193,6 +193,7 @@ BARRED: Final[Mapping[str, Mapping[str, str]]] = {
         "-K": "it waits for a terminal", "--ask-become-pass": "it waits for a terminal",
         "-J": "it waits for a terminal", "--ask-vault-pass": "it waits for a terminal",
         "--ask-vault-password": "it waits for a terminal", "--step": "it waits for a terminal",
+        "--vault-id": "it reads files of the server",
         "--vault-password-file": "it reads files of the server", "--vault-pass-file": "it reads files of the server",
         "--become-password-file": "it reads files of the server",
         "--become-pass-file": "it reads files of the server",

@@ -10,7 +10,7 @@ from typing import Final
 from chatrixcd_threads.semaphore.models import SurveyVar, Template
 from chatrixcd_threads.semaphore.wanted import family
 
-_INT: Final = re.compile(r"-?\d{1,18}")
+_INT: Final = re.compile(r"-?[0-9]{1,18}")
 CHOICES: Final = frozenset({"enum", "select"})
 LONGEST_SECRET: Final = 4_000  # characters
 
@@ -62,6 +62,8 @@ def fill(
 
 def read(variable: SurveyVar, typed: str) -> tuple[str, str]:
     """The value to send for what was typed, and what is wrong with it (empty: nothing). Choices go by name, value or number."""
+    if variable.type in CHOICES and typed in [each.value for each in variable.values]:
+        return typed, ""  # as it stands, blanks and all
     if variable.required and not typed.strip():
         return typed, f"{variable.name}: a value is needed."
     if variable.type == "int" and typed and not _INT.fullmatch(typed.strip()):

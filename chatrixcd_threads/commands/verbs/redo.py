@@ -72,7 +72,10 @@ def read_back(task: Task, kind: str) -> Wanted:
         skip_tags=_texts(params.get("skip_tags")),
         branch=task.git_branch,
         inventory=task.inventory_id if ansible else None,
-        variables={str(name): str(value) for name, value in _object(task.environment).items()},
+        variables={
+            name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)  # as Semaphore writes it
+            for name, value in _object(task.environment).items()
+        },
         debug=debug if ansible else 0,
         dry_run=bool(params.get("dry_run") or task.dry_run) or params.get("plan") is True,
         diff=bool(params.get("diff") or task.diff),

@@ -302,3 +302,35 @@ def test_a_reply_to_the_run_for_real_of_a_plan_means_that_run(bench: Bench) -> N
     assert "Task #42" in react(bench, question.slot)
     bench.say("stop", target=f"$of {question.slot}")
     assert bench.semaphore.stops == [42]
+
+
+def test_many_tasks_of_one_template_are_not_read_all_for_each_that_starts(bench: Bench) -> None:
+    bench.template(5, allow_parallel_tasks=True)
+    tasks = [bench.started() for _ in range(20)]
+    reads: list[str] = []
+    bench.semaphore.fails = {name: lambda: reads.append("read") for name in ("task", "template")}
+    for task in tasks:
+        bench.reporter.report(TaskSeen(bench.follow(task).id, 1, task, "running", False))
+    assert len(reads) <= 2 * len(tasks)
+
+
+@pytest.mark.parametrize("value", [" prod", "prod ", "", "plain"])
+def test_a_choice_is_sent_as_it_stands(bench: Bench, value: str) -> None:
+    choices = (SurveyValue("Production", value), SurveyValue("Staging", "stg"))
+    bench.template(5, environment_id=1, survey_vars=(SurveyVar("env", type="enum", required=True, values=choices),))
+    command = bench.asked("run 1 5")
+    bench.desk.handle(bench.event("1", Kind.SAID, target=f"$of answer:{command.event_id}"))
+    bench.deliver()
+    react(bench, f"answer:{command.event_id}+")
+    assert json.loads(str(bench.semaphore.posts[0]["environment"])) == {"env": value}
+
+
+def test_small_untruths(bench: Bench) -> None:
+    bench.template(5, environment_id=1, survey_vars=(SurveyVar("n", type="int"),))
+    assert "no whole number" in bench.say("run 1 5 n=\u0663")
+    task = bench.started('run 1 5 --message "asked by @boss:x"')
+    assert f"Asked by {PERSON}." in bench.say(f"status {task}")
+    bench.semaphore.runs(50, 1, 5, environment='{"on": true, "l": ["a"]}')
+    assert 'l=["a"], on=true' in bench.say("redo 50")
+    bench.template(allow_override_args_in_task=True)
+    assert "is not passed on: it reads files of the server" in bench.say("run 1 6 -- --vault-id dev@/etc/key")

@@ -15,7 +15,7 @@ from chatrixcd_threads.journal import launches, stills
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.journal.stills import Still
 from chatrixcd_threads.semaphore.client import Semaphore
-from chatrixcd_threads.semaphore.errors import BadToken, Missing, Unreachable
+from chatrixcd_threads.semaphore.errors import BadToken, Forbidden, Missing, Unreachable
 from chatrixcd_threads.semaphore.follower import BELIEVED_AFTER, GONE, WATCHED_PAUSE, Follower
 from chatrixcd_threads.semaphore.models import Task
 from chatrixcd_threads.semaphore.suspects import LOOK_SECONDS, WAITS_SECONDS
@@ -394,3 +394,12 @@ def test_a_suspicion_outlives_the_bot(watched: Watched) -> None:
     stop.set()
     watched.follower.run(stop, lambda: None)
     assert [(each.task_id, each.away, each.back) for each in watched.close_looks()] == [(42, 900.0, 950.0)]
+
+
+def test_a_proxy_that_forbids_for_a_while_ends_nothing(watched: Watched) -> None:
+    watched.follow(42)
+    watched.round()
+    watched.tasks[42] = Forbidden("forbids it (403), with a web page", sent=True, status=403)
+    assert [watched.round() for _ in range(BELIEVED_AFTER + 2)] == [[]] * (BELIEVED_AFTER + 2)
+    watched.show(42, "error", end=BEGIN)
+    assert watched.round() == [(42, "error", True)]
