@@ -373,6 +373,7 @@ class Semaphore:
             stale = request.method == "GET" and call.sent and not call.dialled and not call.heard
             if not stale or not any(isinstance(cause, ConnectionError) for cause in _causes(error)):
                 raise
+        self._info_at = 0.0  # it may have been restarted as another version
         call.renew()  # the server had closed the kept connection; nothing but a GET is repeated
         return self._once(request, call)
 
