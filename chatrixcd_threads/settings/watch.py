@@ -112,8 +112,10 @@ class Watch(Service):
                 self.look()
                 pause, lost = min(self._sweep(), self.patience / 3), self._lost()
                 if lost:
+                    before = self._watched
                     self._arm()
-                    pause = pause if rearmed else 0.0  # at once: for what was saved meanwhile
+                    if not rearmed or self._watched != before:  # else it cannot be had
+                        pause = 0.0  # at once: for what was saved meanwhile
                 rearmed = lost
                 due = min([self._clock() + pause, *(until for until, _ in self._doubtful.values())])
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import logging
 import os
 import shutil
@@ -191,6 +192,35 @@ class TestFolders:
             for more in (number * 10, number * 10 + 1):
                 (tmp_path / folder / "some.json").write_text(text_of(more))
                 stage.counts(more)
+
+    def test_what_is_saved_while_it_sets_itself_anew_a_second_time(
+        self, tmp_path: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("one", "two", "three", "links"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "some.json").write_text(text_of(0))
+        link = tmp_path / "links" / "some.json"
+
+        def point_to(folder: str) -> None:
+            fresh = link.with_name("fresh")
+            fresh.symlink_to(tmp_path / folder / "some.json")
+            fresh.replace(link)
+
+        point_to("one")
+        stage = stages(link, pace=EVENTS_ONLY)
+        arm, times = stage.watch._arm, itertools.count(1)
+
+        def armed() -> None:
+            turn = next(times)
+            if turn == 2:  # it has looked there, and does not watch it yet
+                (tmp_path / "three" / "some.json").write_text(text_of(3))
+            arm()
+            if turn == 1:
+                point_to("three")
+
+        monkeypatch.setattr(stage.watch, "_arm", armed)
+        point_to("two")
+        stage.counts(3)
 
     def test_a_link_to_a_folder(self, tmp_path: Path, stages: Stages) -> None:
         (tmp_path / "real").mkdir()
