@@ -354,7 +354,7 @@ class App:
             log.exception("nobody was greeted")
 
     def _on_signals(self) -> None:
-        self._signaled = rescue.leave_on((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+        self._signaled = rescue.leave_on((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), self._leave.is_set)
         screen = self._console
         if isinstance(screen, Console):
             screen.take_signals()  # also SIGHUP: the bot outlives its terminal

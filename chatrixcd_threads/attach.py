@@ -53,6 +53,6 @@ class Attached:
         return 0
 
     def _on_signals(self) -> None:
-        self._signaled = rescue.leave_on((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+        self._signaled = rescue.leave_on((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), self._leave.is_set)
         if isinstance(self._console, Console):
             self._console.take_signals()  # also SIGHUP: without a terminal it detaches

@@ -45,9 +45,10 @@ def decide(call: Call, found: Found, *, apply: bool) -> Reply:
         raise UserError(
             f"I sent nothing: {stopper} has asked to stop task #{task.id}, and a confirmation would apply its plan."
         )
+    by_stop = not apply and older(call.tools.semaphore.server_version(), PARAMS_SINCE)  # before a turn is taken for it
     _take_turn(call, found)
     try:
-        said, then = _send(call, found, apply=apply)
+        said, then = _send(call, found, apply=apply, by_stop=by_stop)
     except SemaphoreError as error:
         if not error.sent:
             with call.tools.journal.write() as tx:
@@ -60,12 +61,12 @@ def decide(call: Call, found: Found, *, apply: bool) -> Reply:
     return Reply(lines(text("👍 " if apply else "👎 ") + named + said + person(call.sender) + ".", then), notes=(note,))
 
 
-def _send(call: Call, found: Found, *, apply: bool) -> tuple[str, str]:
+def _send(call: Call, found: Found, *, apply: bool, by_stop: bool) -> tuple[str, str]:
     semaphore, number = call.tools.semaphore, found.task.id
     if apply:
         semaphore.confirm(found.project_id, number)
         return " is confirmed by ", "It applies its plan now; I tell you here how it ends."
-    if older(semaphore.server_version(), PARAMS_SINCE):
+    if by_stop:
         semaphore.stop(found.project_id, number, force=True)
         return (
             " is rejected by ",

@@ -57,7 +57,7 @@ class Dispatch(Service):
         self._report_again, self._now, self._look_closely = report_again, now, look_closely
         self._left: dict[tuple[str, str], int] = {}  # lane -> the last seq that was handed to it before it was full
         self._handed = 0  # the last seq that came by; all events up to it were handed over or are in `_left`
-        self._untold: deque[tuple[float, Incoming]] = deque()  # when, and what: neither answered nor refused yet
+        self._untold: deque[tuple[float, Job]] = deque()  # from when on: what has to be done, or told, once more
         self._freed: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
@@ -85,7 +85,7 @@ class Dispatch(Service):
                 self._desk.failed(job.about, error)
             except sqlite3.Error:
                 log.exception("the failure of %s could not be told; it is handled again in a while", job.name)
-                self._untold.append((self._now() + AGAIN_SECONDS, job.about))
+                self._later(job.about, job.call)
         elif isinstance(job.about, TaskSeen):
             level = logging.WARNING if isinstance(error, SemaphoreError) else logging.ERROR
             log.log(level, "the report of task %d is tried again", job.about.task_id, exc_info=error)
@@ -108,10 +108,17 @@ class Dispatch(Service):
         slow, lost = self._lanes.overdue(now, soft, hard)
         for job in slow:
             if isinstance(job.about, Incoming):
-                self._desk.slow(job.about)
+                try:
+                    self._desk.slow(job.about)
+                except sqlite3.Error:
+                    log.exception("nobody was told that %s is slow", job.name)
         for job in lost:
             if isinstance(job.about, Incoming):
-                self._desk.lost(job.about)
+                try:
+                    self._desk.lost(job.about)
+                except sqlite3.Error:  # told again, and not handled: its thread may go on
+                    log.exception("the giving up of %s could not be told; it is told in a while", job.name)
+                    self._later(job.about, partial(self._desk.lost, job.about))
             elif isinstance(job.about, TaskSeen):
                 self._report_again(job.about.follow_id)
 
@@ -160,7 +167,7 @@ class Dispatch(Service):
         key = (event.room_id, event.sender)
         if key in self._left:
             return
-        if not self._lanes.submit(Job(key, f"{event.kind} {event.event_id}", lambda: self._desk.handle(event), event)):
+        if not self._lanes.submit(_job(event, lambda: self._desk.handle(event))):
             self._left[key] = event.seq - 1
             if not again:
                 self._desk.flooded(event)
@@ -169,11 +176,12 @@ class Dispatch(Service):
     def _once_more(self) -> None:
         """What could neither be handled nor be told to have failed, because the journal could not be written."""
         while self._untold and self._untold[0][0] <= self._now():
-            _, event = self._untold.popleft()
-            work = partial(self._desk.handle, event)
-            job = Job((event.room_id, event.sender), f"{event.kind} {event.event_id}", work, event)
+            _, job = self._untold.popleft()
             if not self._lanes.submit(job):
-                self._untold.append((self._now() + AGAIN_SECONDS, event))
+                self._untold.append((self._now() + AGAIN_SECONDS, job))
+
+    def _later(self, event: Incoming, call: Callable[[], None]) -> None:
+        self._untold.append((self._now() + AGAIN_SECONDS, _job(event, call)))
 
     def _refill(self, key: tuple[str, str]) -> None:
         if key not in self._left:
@@ -196,3 +204,8 @@ class Dispatch(Service):
     def _wait(self) -> float:
         due = questions.next_expiry(self._journal.read())
         return LONGEST_WAIT if due is None else min(LONGEST_WAIT, max(0.01, due - self._now()))
+
+
+def _job(event: Incoming, call: Callable[[], None]) -> Job:
+    """In the lane of who said it, where it was said."""
+    return Job((event.room_id, event.sender), f"{event.kind} {event.event_id}", call, event)

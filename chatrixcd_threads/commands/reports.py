@@ -71,9 +71,10 @@ class Reporter:
             self._ended(follow, seen, tools)
         else:
             self._moved(follow, seen, tools)
+        self._wake()
         if seen.status in BEGUN:
             self._stills.begun(follow, tools)
-        self._wake()
+            self._wake()
 
     def _moved(self, follow: Follow, seen: TaskSeen, tools: Tools) -> None:
         waits = seen.status == WAITS and follow.status != WAITS

@@ -22,6 +22,7 @@ from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.journal.stills import UNSEEN, Hang, Still
 from chatrixcd_threads.semaphore.client import MOST_TASKS
+from chatrixcd_threads.semaphore.errors import Missing
 from chatrixcd_threads.semaphore.models import NOT_YET_RUN, WAITS, Task
 from chatrixcd_threads.semaphore.suspects import QUEUED
 from chatrixcd_threads.text.markup import Text, bold, code, lines, text
@@ -252,9 +253,12 @@ def _nothing_runs(tasks: list[Task], project_id: int, tools: Tools) -> bool:
 
 
 def _runs_in_parallel(follow: Follow, tools: Tools) -> bool:
-    """Asked once, not for each of a thousand that run."""
+    """Asked once, not for each of a thousand that run. Of a template that was deleted meanwhile nothing is said."""
     template_id = tools.semaphore.task(follow.project_id, follow.task_id).template_id
-    return tools.semaphore.template(follow.project_id, template_id).allow_parallel_tasks
+    try:
+        return tools.semaphore.template(follow.project_id, template_id).allow_parallel_tasks
+    except Missing:
+        return True
 
 
 def _runs(task: Task) -> bool:

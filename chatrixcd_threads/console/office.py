@@ -136,6 +136,7 @@ class Office:
         self._all_rooms = Last(_all_rooms)
         self._answers: tuple[tuple[str, str], ...] = ()
         self._unread = ""  # why the journal cannot be read
+        self._health: Health | None = None
         self._news = True  # in the journal; set by any thread
         self._slow: Slow | None = None
         self._progress = Progress(parts.semaphore, parts.lanes, poke, now)
@@ -258,6 +259,8 @@ class Office:
         if fresh != self._outputs.get(key):
             self._outputs[key] = fresh
             self._poke()
+        if key not in self._asked:  # others were looked at meanwhile
+            self._forget(key)
 
     def _probe(self) -> None:
         semaphore = self._parts.semaphore()
@@ -297,6 +300,16 @@ class Office:
             return old
         self._slow = fresh
         return fresh
+
+    def _healthy(self) -> Health:
+        """What the bot owes stands in the journal, too."""
+        try:
+            self._health = self._parts.health()
+        except JournalError as error:
+            self._unread = f"the journal cannot be read ({error})"
+            if self._health is None:
+                raise
+        return self._health
 
     def _look_anew(self, now: float) -> Slow:
         read, path = self._parts.journal.read(), self._parts.journal.path
@@ -351,7 +364,7 @@ class Office:
         if now - self._probed >= PROBE_SECONDS:
             self._probed = now
             self._parts.lanes.submit(Job(("console", "probe"), "probe of Semaphore", self._probe))
-        health, slow = self._parts.health(), self._look(now)
+        health, slow = self._healthy(), self._look(now)
         return Board(
             now=now,
             up=health.up,

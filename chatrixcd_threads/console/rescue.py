@@ -32,16 +32,16 @@ class _Saved:
     lent_to: int | None = None
 
 
-def leave_on(numbers: Iterable[int]) -> Callable[[], bool]:
-    """One of these signals asks the program to leave; a second one skips to the end. Main thread only.
+def leave_on(numbers: Iterable[int], is_leaving: Callable[[], bool] = lambda: False) -> Callable[[], bool]:
+    """One of these signals asks the program to leave; a second one, or one while it leaves already, skips to the end.
 
-    Returns what tells whether one has come. Nothing is called: the handler runs in the main thread, which may hold the lock
-    of an Event at that very moment, and would wait for itself for ever.
+    Main thread only. Returns what tells whether one has come. The handler takes no lock, and `is_leaving` must not: it runs in
+    the main thread, which may hold the lock of an Event at that very moment, and would wait for itself for ever.
     """
     came: list[int] = []
 
     def asked(number: int, frame: FrameType | None) -> None:
-        if came:
+        if came or is_leaving():
             restore_terminal()
             os._exit(128 + number)
         came.append(number)

@@ -105,9 +105,10 @@ def by_token(connection: sqlite3.Connection, token: str) -> Launch | None:
 
 def unsettled(connection: sqlite3.Connection) -> list[Launch]:
     """Launches that are being sent or in doubt, newest first."""
+    # In the words of the index `launches_unsettled`, which SQLite takes for nothing else.
     rows = connection.execute(
         "SELECT * FROM launches WHERE state IN ('confirmed', 'sending', 'doubt') AND state <> 'confirmed' ORDER BY id DESC"
-    ).fetchall()  # in the words of the index
+    ).fetchall()
     return [_launch(row) for row in rows]
 
 

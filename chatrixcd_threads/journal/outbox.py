@@ -50,7 +50,7 @@ def put(
     """
     unsent = tx.execute("SELECT content FROM outbox WHERE slot = ? AND sent_version = 0", (slot,)).fetchone()
     if unsent is not None:
-        first = json.loads(unsent["content"])
+        first = json.loads(unsent["content"] or "{}")  # of what was given up nothing is kept
         content = {**content, **{key: first[key] for key in ("thread", "reply_to") if key in first}}
     tx.execute(
         "INSERT INTO outbox (slot, room_id, priority, content, file) VALUES (?, ?, ?, ?, ?) ON CONFLICT (slot) DO UPDATE SET"
@@ -138,10 +138,21 @@ def row_of_txn(journal: str, txn: str) -> int | None:
 
 
 def fail(tx: sqlite3.Connection, row_id: int, reason: str) -> None:
-    """The homeserver refuses this message for good (no member, no power): it is kept, with the reason, and not tried again."""
-    tx.execute(
-        "UPDATE outbox SET failed = ?, content = '', file = NULL, trying_content = NULL WHERE id = ?", (reason, row_id)
+    """The homeserver refuses this content for good (no member, no power): the reason is kept, and it is not tried again.
+
+    What was written into the slot meanwhile, or is written later, has a try of its own.
+    """
+    newer = tx.execute(
+        "UPDATE outbox SET trying_content = NULL, trying_version = sent_version WHERE id = ? AND trying_version > sent_version"
+        " AND trying_version < version",
+        (row_id,),
     )
+    if newer.rowcount == 0:
+        tx.execute(
+            "UPDATE outbox SET failed = ?, content = '', file = NULL, trying_content = NULL, trying_version = sent_version"
+            " WHERE id = ?",
+            (reason, row_id),
+        )
 
 
 def owed(connection: sqlite3.Connection) -> int:

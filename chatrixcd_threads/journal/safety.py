@@ -21,9 +21,8 @@ log = logging.getLogger("chatrixcd.journal")
 
 RESERVE_BYTES: Final = 4 * 2**20
 LOW_BYTES: Final = 64 * 2**20  # below this nothing is launched any more
-COPIES: Final = (
-    3  # of so many days the newest: a bot that starts over and over does not push out what was good yesterday
-)
+# Of so many days the newest: a bot that starts over and over does not push out what was good yesterday.
+COPIES: Final = 3
 DAY: Final = len("journal-20261126")
 COPY_SECONDS: Final = 86_400.0
 

@@ -99,10 +99,7 @@ class Syncer:
         heard: list[Heard] = []
         clock = inbound.clock_of(time.time(), _date(response))
         if since:  # without a token this is the first start: everything in it is history
-            for room_id, info in response.rooms.join.items():
-                if not room_id.startswith("!"):
-                    continue  # no room has such an id; the console's must not be spoken in from outside
-                heard += await self._room(room_id, info.timeline, since, clock)
+            heard = await self._heard(response, since, clock)
         with self._journal.write() as tx:
             fresh = intake.commit(tx, heard, self._token_key, response.next_batch, self._keep)
             self._also(tx, response)
@@ -137,6 +134,20 @@ class Syncer:
         if response.status_code in ("M_UNKNOWN_TOKEN", "M_MISSING_TOKEN") or not client.logged_in:
             raise LoggedOut
         raise Retry(f"sync: {response.status_code or response.message}", (response.retry_after_ms or 0) / 1000)
+
+    async def _heard(self, response: SyncResponse, since: str, clock: inbound.Clock) -> list[Heard]:
+        heard: list[Heard] = []
+        withheld: gaps.Withheld | None = None
+        for room_id, info in response.rooms.join.items():
+            if not room_id.startswith("!"):
+                continue  # no room has such an id; the console's must not be spoken in from outside
+            try:
+                heard += await self._room(room_id, info.timeline, since, clock)
+            except gaps.Withheld as trouble:
+                withheld = trouble  # the others are asked all the same: many such rooms take no longer than one
+        if withheld is not None:
+            raise withheld
+        return heard
 
     async def _missed(self, room_id: str, prev_batch: str, since: str) -> list[Any]:
         """What came between. One room whose history the homeserver does not give must not make the bot deaf in all others."""

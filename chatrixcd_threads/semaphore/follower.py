@@ -117,7 +117,8 @@ class Follower(Service):
             return False
         if not over:
             self._going[follow.id] = status
-        if not (over or follow.judged or status in NOT_YET_RUN):
+        wrong = follow.evidence.startswith("⛔")  # known to be, and not stopped yet: best before it runs
+        if not (over or follow.judged or (status in NOT_YET_RUN and not wrong)):
             self._seen(OutputDue(follow.id, follow.task_id))
         state = f"{status}/{over}/{follow.stopper}"
         if self._reported.get(follow.id) != state and (over or status != follow.status):

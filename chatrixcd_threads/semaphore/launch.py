@@ -121,9 +121,7 @@ class Launcher:
 
     def _post(self, launch: Launch) -> Started:
         body = self._body(launch)
-        with self._journal.write() as tx:
-            if not launches.move(tx, launch.id, "sending", self._now(), was=launch.state):
-                raise UserError(f"I sent nothing: somebody has settled the launch {launch.token} just now.")
+        self._move(launch, "sending", was=launch.state)
         try:
             task = self._semaphore.start(launch.project_id, body)
         except SemaphoreError as error:
@@ -194,7 +192,7 @@ class Launcher:
             if looked
             else "I cannot read its tasks either."
         )
-        self._move(launch, "doubt", Deed.DOUBT, f"{why} {saw}")
+        self._move(launch, "doubt", Deed.DOUBT, f"{why} {saw}", was="sending")
         raise InDoubt(
             f"I do not know whether {launch.template_name} was started. {why} {saw} "
             f"Look in Semaphore for a task whose message contains {launch.token} before you say yes.",
@@ -240,9 +238,12 @@ class Launcher:
             "What it has started on its hosts may go on."
         )
 
-    def _move(self, launch: Launch, state: str, deed: Deed | None = None, why: str = "") -> None:
+    def _move(
+        self, launch: Launch, state: str, deed: Deed | None = None, why: str = "", was: str | None = None
+    ) -> None:
         with self._journal.write() as tx:
-            launches.move(tx, launch.id, state, self._now(), looked=why)
+            if not launches.move(tx, launch.id, state, self._now(), looked=why, was=was):
+                raise UserError(f"I send nothing more: somebody has settled the launch {launch.token} just now.")
             if deed is not None:
                 self._tell(tx, launch, deed, f"token {launch.token}: {why}")
 

@@ -20,7 +20,7 @@ from chatrixcd_threads.console.ring import Ring
 from chatrixcd_threads.console.status import Grade, lines
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.events import InboxItem, Incoming, Kind, RoomInfo
-from chatrixcd_threads.journal import audit, inbox, launches, questions, stills
+from chatrixcd_threads.journal import audit, inbox, launches, outbox, questions, stills
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.semaphore.client import Semaphore
@@ -52,7 +52,7 @@ class House:
             semaphore=lambda: cast(Semaphore, self),
             matrix=lambda: Link("ok", "@bot:x", NOW),
             rooms=lambda: (RoomInfo(OPS, "Ops", True, 3, True), RoomInfo(ADMIN, "Admins", False, 2, False)),
-            health=lambda: Health((), LaneCounts(0, 0, 0, 0), 0, 9.0),
+            health=lambda: Health((), LaneCounts(0, 0, 0, 0), outbox.owed(self.journal.read()), 9.0),
             files=dict,
             prefix=lambda: "!cd",
             log=Ring(),
@@ -303,3 +303,16 @@ def test_output_is_kept_of_the_tasks_that_were_looked_at_last(house: House) -> N
         house.office.task_output(1, task)
     kept = [task for task in range(1, KEPT_OUTPUTS + 3) if house.office._outputs.get((1, task))]
     assert kept == list(range(3, KEPT_OUTPUTS + 3))
+
+
+def test_output_that_comes_after_others_were_looked_at_is_not_kept(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late: list[Job] = []
+    monkeypatch.setattr(house, "submit", late.append)
+    house.office._parts.lanes.submit = late.append  # type: ignore[method-assign, assignment]
+    for task in range(1, 101):  # somebody keeps the arrow key down
+        house.office.task_output(1, task)
+    for job in late:
+        job.call()
+    assert len(house.office._outputs) == len(house.office._good) == KEPT_OUTPUTS

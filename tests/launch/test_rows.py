@@ -254,7 +254,7 @@ def test_row_24_an_output_that_still_arrives_is_said_to_be_arriving(profile: str
 @pytest.mark.parametrize("profile", NEWER)
 def test_section_4_a_stop_in_starting_waits_until_it_is_obeyed(profile: str, opened: Open) -> None:
     """Sent in `starting`, Semaphore takes it, runs the job to its end, and leaves the task in `stopping` for ever."""
-    yard = opened(profile, switches={"starting_seconds": 0.4})
+    yard = opened(profile, switches={"starting_seconds": 2.0})  # a stop waits for 3 s at most
     task = yard.starts("Long")
     yard.waits(lambda: yard.status(task) in ("starting", "running"))
     assert "I asked Semaphore to stop" in yard.say(f"stop {task}")

@@ -10,7 +10,7 @@ from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.journal import audit, launches
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.policy.access import Right
-from chatrixcd_threads.semaphore.errors import BadToken, Forbidden, Missing, SemaphoreError
+from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.models import NOT_YET_RUN, Task
 from chatrixcd_threads.semaphore.stopping import doubt_of, stop_when_started
 from chatrixcd_threads.text.markup import bold, lines, person, text
@@ -99,6 +99,6 @@ def _ask_semaphore(call: Call, found: Found, force: bool) -> Task:
     try:
         return stop_when_started(call.tools.semaphore, found.project_id, found.task, force=force)
     except SemaphoreError as error:
-        if not error.sent or isinstance(error, Forbidden | BadToken | Missing):
+        if not error.sent or 300 <= error.status < 500:  # somebody said no, or that it belongs elsewhere
             raise
         return found.task

@@ -217,7 +217,9 @@ def test_a_stop_whose_answer_was_lost_is_watched_like_any_other(bench: Bench) ->
     assert bench.follow(7).stopper == PERSON
 
 
-@pytest.mark.parametrize("error", [TimedOut("no connection", sent=False), Forbidden("forbids it (403)", sent=True)])
+@pytest.mark.parametrize(
+    "error", [TimedOut("no connection", sent=False), Forbidden("forbids it (403)", sent=True, status=403)]
+)
 def test_a_stop_that_did_not_happen_is_told_and_not_watched(bench: Bench, error: Forbidden) -> None:
     bench.semaphore.runs(7)
     bench.semaphore.fails["stop"] = error

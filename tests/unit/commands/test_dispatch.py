@@ -39,6 +39,7 @@ class FakeDesk:
         self.handled: list[str] = []
         self.told: list[tuple[str, str]] = []
         self.breaks: BaseException | None = None
+        self.mute: BaseException | None = None
 
     def handle(self, event: Incoming) -> None:
         assert self.gate.wait(LIMIT)
@@ -57,9 +58,13 @@ class FakeDesk:
         assert self.flood_gate.wait(LIMIT)
 
     def slow(self, event: Incoming) -> None:
+        if self.mute is not None:
+            raise self.mute
         self.told.append(("slow", event.event_id))
 
     def lost(self, event: Incoming) -> None:
+        if self.mute is not None:
+            raise self.mute
         self.told.append(("lost", event.event_id))
 
     def expire(self, question: Question) -> None:
@@ -360,3 +365,23 @@ def test_what_the_journal_would_not_take_is_handled_when_it_does(office: Callabl
     until(lambda: "$2" in here.desk.handled)
     here.accept("$3")
     until(lambda: "$3" in here.desk.handled and "$1" in here.desk.handled)
+
+
+def test_a_giving_up_that_the_journal_would_not_take_is_told_later_and_nothing_is_done_twice(
+    office: Callable[..., Office],
+) -> None:
+    here = office()
+    here.desk.gate.clear()
+    here.desk.mute = sqlite3.OperationalError("database is locked")
+    here.accept("$1", room="!a")
+    here.accept("$2", room="!b")
+    here.start()
+    until(lambda: here.lanes.counts().running == 2)
+    here.dispatch.overdue(time.monotonic() + 100, 10, 1_000)  # slow
+    here.dispatch.overdue(time.monotonic() + 1_000, 10, 100)  # given up
+    here.desk.mute = None
+    here.now += 60
+    here.accept("$3", room="!c")  # wakes the dispatch
+    until(lambda: sorted(here.desk.told) == [("lost", "$1"), ("lost", "$2")])
+    assert here.lanes.counts().given_up == 2
+    assert here.desk.handled == []

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chatrixcd_threads.events import Incoming, Kind, TaskSeen
-from chatrixcd_threads.journal import intake, questions
+from chatrixcd_threads.journal import intake, launches, questions
 from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
-from chatrixcd_threads.semaphore.errors import TimedOut, Unreachable
-from chatrixcd_threads.semaphore.launch import Launcher
+from chatrixcd_threads.semaphore.errors import NotSemaphore, Refused, SemaphoreError, TimedOut, Unreachable
+from chatrixcd_threads.semaphore.launch import STALE, Launcher
 from chatrixcd_threads.semaphore.models import SurveyValue, SurveyVar, Template
 from tests.unit.commands.test_audited import LOST, doubtful
 
@@ -177,6 +177,35 @@ def test_a_doubt_that_is_settled_while_the_yes_to_it_is_worked_off_is_not_sent_a
     assert "🚀" not in said
 
 
+@pytest.mark.parametrize("outcome", ["started 77", "not-started"])
+def test_what_was_settled_while_it_is_looked_for_after_a_crash_is_in_doubt_no_more(bench: Bench, outcome: str) -> None:
+    command = bench.asked()
+    event = bench.event("yes", Kind.REACTION, target=f"$of answer:{command.event_id}")
+
+    def dies() -> None:
+        raise KeyboardInterrupt
+
+    bench.semaphore.fails["start"] = dies
+    with pytest.raises(KeyboardInterrupt):
+        bench.desk.handle(event)
+    del bench.semaphore.fails["start"]
+    bench.now += 2 * STALE
+    (launch,) = launches.unsettled(bench.journal.read())
+    bench.semaphore.runs(77, message=f"[{launch.token}]")
+    for number in range(100, 151):
+        bench.semaphore.runs(number)  # it is not among the newest any more
+
+    def settled() -> None:
+        del bench.semaphore.fails["template_tasks"]
+        bench.say(f"resolve {launch.token} {outcome}", sender=OPERATOR, room_id=OPERATOR_ROOM)
+
+    bench.semaphore.fails["template_tasks"] = settled
+    bench.desk.handle(event)
+    assert launches.unsettled(bench.journal.read()) == []
+    assert questions.all_open(bench.journal.read()) == []
+    assert "somebody has settled" in bench.answer(command)
+
+
 @pytest.mark.parametrize("line", ["run 1 6 --limit web1", "run 1 6"])
 def test_another_task_than_asked_for_that_could_not_be_stopped_is_tried_again(bench: Bench, line: str) -> None:
     bench.template(**LIMITED)
@@ -274,6 +303,31 @@ def test_a_stop_that_was_never_sent_is_not_said_to_have_been(bench: Bench) -> No
     assert bench.semaphore.stops == []
     assert "no complete answer within 15 seconds" in said
     assert "I asked Semaphore to stop" not in said
+
+
+@pytest.mark.parametrize(("kind", "status"), [(Refused, 429), (Refused, 413), (NotSemaphore, 302), (NotSemaphore, 404)])
+def test_a_stop_that_was_turned_away_is_not_said_to_have_been_asked_for(
+    bench: Bench, kind: type[SemaphoreError], status: int
+) -> None:
+    task = bench.started()
+    bench.semaphore.fails["stop"] = kind("It was turned away.", sent=True, status=status)
+    said = bench.say(f"stop {task}")
+    assert "It was turned away." in said
+    assert "I asked Semaphore to stop" not in said
+
+
+def test_a_rejection_whose_version_cannot_be_read_takes_no_turn(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.react(bench.asked("run 1 6"))
+    bench.semaphore.runs(41, 1, 6, status="waiting_confirmation")
+
+    def version() -> None:
+        raise TimedOut("no complete answer within 15 seconds", sent=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.semaphore, "server_version", version)
+        assert "no complete answer" in bench.say("reject 41")
+    assert "is rejected by" in bench.say("reject 41")
+    assert bench.semaphore.decided == [("reject", 41)]
 
 
 def test_the_question_names_the_build_and_what_is_the_templates_own(bench: Bench) -> None:

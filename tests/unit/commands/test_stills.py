@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,9 @@ import pytest
 
 from chatrixcd_threads.commands.launching import MAY_HANG
 from chatrixcd_threads.commands.stills import HANG_SECONDS, HANGS, STILL_SECONDS, hanging
-from chatrixcd_threads.events import TaskStill
+from chatrixcd_threads.events import TaskSeen, TaskStill
 from chatrixcd_threads.journal import stills
-from chatrixcd_threads.semaphore.errors import TimedOut
+from chatrixcd_threads.semaphore.errors import Missing, TimedOut
 from tests.unit.commands.conftest import BEGIN
 
 if TYPE_CHECKING:
@@ -320,3 +321,16 @@ def test_an_end_that_is_told_meanwhile_is_the_last_word(bench: Bench, back: floa
     look(bench, task, STILL_SECONDS, back=back)
     assert said(bench) == ""
     assert stills.still(bench.journal.read(), 1) is None
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["deleted", "cannot be read"])
+def test_an_end_goes_out_whatever_is_known_of_others_of_its_template(bench: Bench, gone: bool) -> None:
+    other, task = bench.started(), bench.started()
+    bench.reporter.report(TaskSeen(bench.follow(other).id, 1, other, "running", False))
+    bench.semaphore.ends(task, "success")
+    bench.semaphore.fails["template"] = Missing("not found (404)") if gone else TimedOut("no answer")
+    before, follow = bench.woken, bench.follow(task)
+    with nullcontext() if gone else pytest.raises(TimedOut):
+        bench.reporter.report(TaskSeen(follow.id, 1, task, "success", True))
+    assert f"end:{follow.id}" in bench.slots()
+    assert bench.woken > before

@@ -264,3 +264,33 @@ def test_a_file_that_a_proxy_finds_too_large_is_given_up_and_told(post: Post) ->
     said = [body["body"] for _, _, body in post.house.taken]
     assert "behind it" in said
     assert any("task-7.log (5,000 bytes) did not come through" in each for each in said)
+
+
+@pytest.mark.parametrize("shown", ["first", ""], ids=["edit", "first message"])
+def test_what_is_said_after_something_was_given_up_is_sent(post: Post, shown: str) -> None:
+    """A room where the bot may not speak for a while, or a text that is too long once."""
+    if shown:
+        post.put("s", value=shown)
+        post.send()
+    post.house.answers = [("M_FORBIDDEN", 403, None)]
+    post.put("s", value="given up")
+    post.send()
+    post.put("s", value="newer")
+    post.put("other", "!b", "elsewhere")
+    post.send()
+    said = [body.get("m.new_content", body)["body"] for _, _, body in post.house.taken]
+    assert said == [*([shown] if shown else []), "newer", "elsewhere"]
+    assert post.failed() == {}
+    assert len(set(post.house.tries)) == len(post.house.tries)  # other words never go under the same transaction id
+
+
+def test_what_is_written_while_the_older_is_given_up_is_sent(post: Post) -> None:
+    async def newer(room_id: str) -> None:
+        post.house.hold = None
+        post.put("s", value="newer")
+
+    post.house.hold = newer
+    post.house.answers = [("M_FORBIDDEN", 403, None)]
+    post.put("s", value="older")
+    post.send()
+    assert [body["body"] for _, _, body in post.house.taken] == ["newer"]

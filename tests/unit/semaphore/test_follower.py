@@ -403,3 +403,13 @@ def test_a_proxy_that_forbids_for_a_while_ends_nothing(watched: Watched) -> None
     assert [watched.round() for _ in range(BELIEVED_AFTER + 2)] == [[]] * (BELIEVED_AFTER + 2)
     watched.show(42, "error", end=BEGIN)
     assert watched.round() == [(42, "error", True)]
+
+
+def test_another_task_than_asked_for_that_could_not_be_stopped_is_tried_again_before_it_runs(watched: Watched) -> None:
+    watched.follow(42, status="waiting", start=None)
+    watched.follow(43, "{}", status="waiting", start=None)
+    with watched.journal.write() as tx:
+        tx.execute("UPDATE follows SET evidence = '⛔ the limit is db1.' WHERE task_id = 42")
+        launches.unstopped(tx, 1, 42)
+    watched.round()
+    assert [each.task_id for each in watched.told if isinstance(each, OutputDue)] == [42]
