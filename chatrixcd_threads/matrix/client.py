@@ -287,14 +287,27 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         return response
 
     async def owns(self, sender: str, sender_key: str) -> bool:
-        """Whether the key that encrypted a message belongs to a device of its sender; nio never looks. Raises Retry."""
-        if self.device_store.device_from_sender_key(sender, sender_key) is not None:
+        """Whether the key that encrypted a message belongs to a device of its sender; nio never looks. Raises Retry.
+
+        Who has cross-signing keys says with them which devices are theirs: one that only the homeserver tells of is none.
+        """
+        if sender == self.user_id and sender_key == self.olm.account.identity_keys["curve25519"]:
             return True
-        if sender == self.user_id:
-            return bool(sender_key == self.olm.account.identity_keys["curve25519"])
+        if self._vouched(sender, sender_key) and (sender in self.owners or sender in self._silent):
+            return True
+        if sender == self.user_id and self.device_store.device_from_sender_key(sender, sender_key) is None:
+            return False
         self.olm.users_for_key_query.add(sender)
         await self._devices_known()
-        return self.device_store.device_from_sender_key(sender, sender_key) is not None
+        return self._vouched(sender, sender_key)
+
+    def _vouched(self, sender: str, sender_key: str) -> bool:
+        """Whether this is the key of a device of theirs, as far as is known now."""
+        device = self.device_store.device_from_sender_key(sender, sender_key)
+        if device is None or device.blacklisted:
+            return False
+        said = self.owners.get(sender)
+        return bool(device.verified or said is None or said.master is None or sender_key in said.keys)
 
     async def aclose(self) -> None:
         """Closes the HTTP session and the key store."""

@@ -52,10 +52,11 @@ def pin_key(user_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """What a person's own cross-signing says: the public master key, and the devices that it vouches for."""
+    """What a person's own cross-signing says: the public master key, and the devices that it vouches for, with their keys."""
 
     master: str | None
     devices: frozenset[str]
+    keys: frozenset[str] = frozenset()  # Curve25519: a name alone could be given to another device
 
 
 def owner(answer: dict[str, Any], user_id: str) -> Owner:
@@ -65,9 +66,9 @@ def owner(answer: dict[str, Any], user_id: str) -> Owner:
     if master is None or between is None or not signed_by(self_signing, user_id, master, master):
         return Owner(master, frozenset())
     devices = _dict(_dict(answer.get("device_keys")).get(user_id))
-    return Owner(
-        master, frozenset(name for name, keys in devices.items() if signed_by(keys, user_id, between, between))
-    )
+    vouched = {name: each for name, each in devices.items() if signed_by(each, user_id, between, between)}
+    keys = frozenset(str(_dict(each.get("keys")).get(f"curve25519:{name}")) for name, each in vouched.items())
+    return Owner(master, frozenset(vouched), keys)
 
 
 def master_key(answer: dict[str, Any], user_id: str) -> str | None:

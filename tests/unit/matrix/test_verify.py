@@ -269,6 +269,53 @@ def own_keys(bot: Bot) -> dict[str, str]:
     return {f"ed25519:{master}": master, "ed25519:BOT": device}
 
 
+def test_a_device_that_its_owner_does_not_vouch_for_speaks_for_nobody(bot: Bot) -> None:
+    """A homeserver can tell of one more device of somebody; it cannot sign it."""
+    house = bot.house
+    house.person(ANN, "PHONE", signed=True)
+    house.person(ANN, "SLIPPED_IN")
+    house.person(EVE, "OLD")  # no cross-signing at all
+
+    def key(user: str, device: str) -> str:
+        return str(house.devices[user][device]["keys"][f"curve25519:{device}"])
+
+    async def owns(user: str, device: str) -> bool:
+        return await bot.client.owns(user, key(user, device))
+
+    async def story() -> None:
+        await bot.live()
+        await bot.told(ANN, EVE)
+        assert await owns(ANN, "PHONE")
+        assert not await owns(ANN, "SLIPPED_IN")
+        assert await owns(EVE, "OLD")
+        assert not await bot.client.owns(EVE, key(ANN, "PHONE"))
+        bot.client.verify_device(bot.client.device_store[ANN]["SLIPPED_IN"])  # somebody compared emoji with its owner
+        assert await owns(ANN, "SLIPPED_IN")
+        bot.client.owners.clear()  # as after a restart, when only the store is known
+        queries = house.queries
+        assert await owns(ANN, "PHONE")
+        assert await owns(ANN, "PHONE")
+        assert house.queries == queries + 1
+
+    asyncio.run(story())
+
+
+def test_the_name_of_a_device_alone_is_not_vouched_for(bot: Bot) -> None:
+    """Keys that were told under a name before the real ones stay in nio's store."""
+    house = bot.house
+    house.person(ANN, "PHONE")
+    evil = str(house.devices[ANN]["PHONE"]["keys"]["curve25519:PHONE"])
+
+    async def story() -> None:
+        await bot.live()
+        await bot.told(ANN)
+        house.person(ANN, "PHONE", signed=True)
+        await bot.told(ANN)
+        assert not await bot.client.owns(ANN, evil)
+
+    asyncio.run(story())
+
+
 def test_the_bot_asks_a_device(bot: Bot) -> None:
     peer = bot.house.person(ANN, "PHONE")
 
