@@ -20,7 +20,12 @@ _PATTERNS: Final = (
     (("syt_",), re.compile(r"()\bsyt_[A-Za-z0-9_]{10,}")),
     (
         ("private key",),
-        re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----)[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----"),
+        # Up to the next END or BEGIN, and nothing goes back: a job may print as many of either as it likes, and a search
+        # holds up the whole process.
+        re.compile(
+            r"(-----BEGIN [A-Z ]*+(?<=PRIVATE KEY)-----)(?:[^-]++|-(?!----(?:BEGIN|END) [A-Z ]*+(?<=PRIVATE KEY)-----))*+"
+            r"(?:-----END [A-Z ]*+(?<=PRIVATE KEY)-----|(?=-----BEGIN ))"
+        ),
     ),
 )
 _TAG: Final = re.compile(r"(<(?!br>)[^>]*>)")

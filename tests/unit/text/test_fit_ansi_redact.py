@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -151,6 +152,25 @@ def test_trying_fewer_patterns_finds_the_same(parts: list[str]) -> None:
 def test_the_text_around_a_secret_stays(redactor: Redactor) -> None:
     assert redactor.clean('{"password": "hunter22", "user": "me"}') == f'{{"password": "{MASK}", "user": "me"}}'
     assert redactor.clean("https://x/?access_token=abcd1234&other=1") == f"https://x/?access_token={MASK}&other=1"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\n-----END ", "private key-----END A PRIVATE KEY"],
+)
+def test_what_a_job_prints_can_never_make_it_take_long(line: str) -> None:
+    """A search holds every thread of the process up; 3 MB of the first line would have been searched for an hour."""
+    printed = f"{line}\n" * 100_000
+    begun = time.process_time()
+    Redactor(lambda: ()).clean(printed)
+    assert time.process_time() - begun < 5
+
+
+def test_no_key_hides_behind_the_beginning_of_another() -> None:
+    begin, end = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
+    clean = Redactor(lambda: ()).clean
+    assert clean(f"{begin}one{begin}two-- -----END X-----{end} three") == f"{begin}{MASK}{begin}{MASK} three"
+    assert clean(f"{begin} is how one begins") == f"{begin} is how one begins"
 
 
 def test_a_very_short_secret_does_not_black_out_everything() -> None:
