@@ -41,7 +41,7 @@ _BARE = re.compile(
     r"[\t ]*(?=[,}\]#\n]|//|/\*|\Z)"
 )
 _NO_NUMBER = re.compile(r"[-+]?(?:nan|inf|infinity)\s*(?:[,}\]#]|//|/\*|\Z)", re.IGNORECASE)
-_SWALLOWED = re.compile(r",$|,?\s+(?:#|//|/\*)")
+_SWALLOWED = re.compile(r",$|\s(?:#|//|/\*)")  # one blank: a search over many of them would try each as the first
 _CHARACTER = re.compile(r"\r\n|.", re.DOTALL)
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 

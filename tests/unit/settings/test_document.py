@@ -129,6 +129,13 @@ def test_long_files_end_soon(unit: str) -> None:
             continue
 
 
+@pytest.mark.timeout(20)
+def test_a_line_full_of_blanks_ends_soon() -> None:
+    for value in ("x", "1", "nan"):
+        text = f"{{a: {value}{' ' * (MAX_CHARACTERS - 20)}y\n}}"
+        assert parse(text, "config.json").swallowed == ()
+
+
 class TestRead:
     def test_text(self, tmp_path: Path) -> None:
         (tmp_path / "f").write_bytes(b'\xef\xbb\xbf{"a": "\xc3\xa4"}')
