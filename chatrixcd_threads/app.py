@@ -274,6 +274,7 @@ class App:
             verify=self._matrix.verify,
             reconnect=self._reconnect,
             vault=self._vault,
+            clean=self._clean,
         )
 
     def _health(self) -> Health:

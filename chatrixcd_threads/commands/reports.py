@@ -229,14 +229,13 @@ class Reporter:
             records, settled = settled_output(tools.semaphore, follow.project_id, follow.task_id, READS, self._pause)
         except SemaphoreError as error:  # the task itself could be read: how it ended is worth more than its last lines
             return lines(head, whose, f"I could not read its output: {error.sentence}")
-        last = [row for record in records for row in map(plain_line, record.output.split("\n")) if row.strip()][
-            -LAST_LINES:
-        ]
+        printed = "\n".join(plain_line(row) for record in records for row in record.output.split("\n"))
+        last = [row for row in self._poster.clean(printed).split("\n") if row.strip()][-LAST_LINES:]
         shown = pre("\n".join(row[:WIDEST] for row in last)) if last else text("Semaphore has no output of it.")
         return lines(
             head,
             whose,
-            evidence(follow, records),
+            evidence(follow, records, self._poster.clean),
             text("Its last lines:") + shown if last else shown,
             MAY_GO_ON if any(row.startswith(RUNNER_LOST) for row in last) else "",
             *self._doubts(task, follow, tools, settled),
@@ -248,7 +247,7 @@ class Reporter:
             return Text()
         try:
             records, _ = settled_output(tools.semaphore, follow.project_id, follow.task_id, READS, self._pause)
-            return evidence(follow, records)
+            return evidence(follow, records, self._poster.clean)
         except SemaphoreError as error:
             return text(f"Not confirmed by the log, which I could not read: {error.sentence}")
 

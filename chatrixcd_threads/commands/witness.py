@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 
@@ -29,6 +30,7 @@ from chatrixcd_threads.text.markup import Text, bold, code, lines, person, text
 log = logging.getLogger("chatrixcd.witness")
 
 ENOUGH_RECORDS = 10_000  # a longer log is too much to be read every few seconds; at the end all of it is looked at
+LONGEST = 300  # characters of a contradiction
 CONTRADICTS = "⛔ Its log contradicts what was asked: "
 
 
@@ -49,7 +51,7 @@ class Witness:
             return
         records = tools.semaphore.output(follow.project_id, follow.task_id)
         expected = expectation(follow)
-        verdict = weigh(follow, records)
+        verdict = safe(weigh(follow, records), self._poster.clean)
         if expected.plan_only and not verdict.against:
             verdict = self._asks(follow, verdict, tools)
         if verdict.against:
@@ -146,10 +148,15 @@ def told(verdict: Verdict) -> str:
     return " ".join(said)
 
 
-def evidence(follow: Follow, records: list[Line]) -> Text:
+def safe(verdict: Verdict, clean: Callable[[str], str]) -> Verdict:
+    """A line of an output may hold secrets. They go before it is cut, journaled and told."""
+    return replace(verdict, against=clean(verdict.against)[:LONGEST])
+
+
+def evidence(follow: Follow, records: list[Line], clean: Callable[[str], str]) -> Text:
     """For the report of an end: judged once more, over the whole output. Nothing where nothing special was asked."""
     if follow.evidence.startswith("⛔"):
         return text(follow.evidence)
     if not follow.expected:
         return Text()
-    return text(told(weigh(follow, records)))
+    return text(told(safe(weigh(follow, records), clean)))

@@ -165,7 +165,7 @@ def _against(expected: Expected, seen: _Seen) -> str:
             if strangers:
                 return f"it works on {strangers[0]}, which is not in the limit ({', '.join(expected.limit)}): {seen.hosts[strangers[0]]}"
         if expected.check and seen.really and not seen.marked:
-            return f"a command was really run, although this was to be a dry run: {seen.really[:200]}"
+            return f"a command was really run, although this was to be a dry run: {seen.really}"
         if expected.check and expected.marked and seen.unmarked:
             return f"the play is not marked as a dry run: {seen.unmarked}"
     if expected.family == "terraform":

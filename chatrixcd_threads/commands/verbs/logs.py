@@ -30,7 +30,8 @@ def logs(call: Call) -> Reply:
     """
     found = find_task(call)
     records, arriving = _output(call, found)
-    rows = [plain_line(row) for record in records for row in record.output.split("\n")]
+    printed = [plain_line(row) for record in records for row in record.output.split("\n")]
+    rows = call.tools.clean("\n".join(printed)).split("\n") if printed else []
     head = text("Output of task ") + bold(f"#{found.task.id}") + ": " + status(found.task.status)
     if not rows:
         missing = (

@@ -185,7 +185,7 @@ class Bench:
         self.messages = MessageManager(folder / "messages.json", rng=random.Random(1))
         self.aliases = AliasManager(folder / "aliases.json", builtins=commands)
         self.vault = Vault(lambda: self.now)
-        redactor = Redactor(lambda: (SECRET,))
+        self.redactor = redactor = Redactor(lambda: (SECRET,))
         redactor.know(lambda: self.vault.masks())
         poster = Poster(redactor)
         self.desk = Desk(self.tools, poster, self._wake)
@@ -231,6 +231,7 @@ class Bench:
             verify=self.wishes.append,
             pause=self.pauses.append,
             vault=self.vault,
+            clean=self.redactor.clean,
         )
 
     def _leave(self) -> None:

@@ -141,6 +141,27 @@ def test_what_the_job_prints_of_it_is_masked(bench: Bench) -> None:
     never_written(bench)
 
 
+@pytest.mark.parametrize("before", [110, 115, 190, 295])
+def test_half_a_secret_is_not_shown_where_a_line_is_cut(bench: Bench, before: int) -> None:
+    command = asked_for_pin(bench)
+    bench.desk.handle(bench.event("yes", Kind.REACTION, target=f"$of {both_told(bench, command)}"))
+    bench.semaphore.says(41, [f"{'.' * before}{PIN}{'.' * 40}"])
+    bench.semaphore.ends(41, "error")
+    for told in (bench.reported(41), bench.say("logs 41")):
+        assert ".." in told
+        assert PIN[:3] not in told
+
+
+def test_a_line_that_contradicts_is_journaled_without_the_secret(bench: Bench) -> None:
+    command = asked_for_pin(bench, "run 1 6 who=ada --dry-run")
+    bench.desk.handle(bench.event("yes", Kind.REACTION, target=f"$of {both_told(bench, command)}"))
+    line = f'changed: [db1] => {{"cmd": "login {PIN}", "x": "{"." * 110} {PIN}", "delta": "0:00:01"}}'
+    told = bench.witnessed(41, line)
+    assert "a command was really run" in told
+    assert PIN[:3] not in told
+    never_written(bench)
+
+
 def test_the_words_are_not_in_the_journal_even_before_they_are_handled(bench: Bench) -> None:
     asked_for_pin(bench)
     (event,) = hear(bench, said(bench, PIN))
