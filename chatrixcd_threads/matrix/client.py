@@ -34,7 +34,7 @@ from nio import (
 
 from chatrixcd_threads.matrix.patience import Retry
 from chatrixcd_threads.matrix.trust import Owner, master_key, owner
-from chatrixcd_threads.matrix.vetting import vetted
+from chatrixcd_threads.matrix.vetting import vetted, whole_characters
 
 log = logging.getLogger("chatrixcd.matrix")
 
@@ -134,7 +134,7 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         it would take the page of a broken proxy for a yes; such an answer becomes an error here."""
         status = transport_response.status
         try:
-            body = json.loads(await transport_response.read())
+            body = whole_characters(await transport_response.read())
         except ValueError:
             body = None
         if not isinstance(body, dict) or (not body and status >= 300):

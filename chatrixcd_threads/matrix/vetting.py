@@ -6,12 +6,25 @@ sending; here only the device that it belongs to is left out. The same goes for 
 
 from __future__ import annotations
 
+import json
 import logging
-from typing import Any
+import re
+from typing import Any, Final
 
 from vodozemac import Curve25519PublicKey, Ed25519PublicKey, Ed25519Signature
 
 log = logging.getLogger("chatrixcd.matrix")
+
+_HALVES: Final = re.compile(rb"\\u[dD][89a-fA-F]")  # also those of whole pairs
+
+
+def whole_characters(data: bytes) -> Any:
+    """The JSON in an answer. Half characters (one of a surrogate pair alone), which nothing can store or send, are question
+    marks then: in the name of one device they would end the handling of the whole answer. Raises ValueError."""
+    value = json.loads(data)
+    if not _HALVES.search(data):
+        return value
+    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def vetted(body: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from chatrixcd_threads.journal.db import Journal
 from chatrixcd_threads.matrix import crosssign, verify
 from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.crosssign import SigningKey
-from chatrixcd_threads.matrix.trust import signed_by
+from chatrixcd_threads.matrix.trust import changed_identities, signed_by
 from chatrixcd_threads.matrix.verify import Verifier
 from tests.e2e.emoji import Message, Peer
 
@@ -312,6 +312,25 @@ def test_the_name_of_a_device_alone_is_not_vouched_for(bot: Bot) -> None:
         house.person(ANN, "PHONE", signed=True)
         await bot.told(ANN)
         assert not await bot.client.owns(ANN, evil)
+
+    asyncio.run(story())
+
+
+def test_half_a_character_in_the_keys_of_a_stranger_costs_nobody_anything(bot: Bot) -> None:
+    """Their homeserver may say anything of their devices and identity; it came into the same answer as everybody's keys."""
+    house = bot.house
+    house.person(ANN, "PHONE", signed=True)
+    house.person(EVE, "X")
+    house.devices[EVE]["X"]["unsigned"]["device_display_name"] = "\ud800 \U0001f986"
+    house.cross["master_keys"][EVE] = {"user_id": EVE, "usage": ["master"], "keys": {"ed25519:x": "\ud800"}}
+
+    async def story() -> None:
+        await bot.live()
+        await bot.told(ANN, EVE)
+        assert bot.client.device_store[EVE]["X"].display_name == "? \U0001f986"
+        with bot.journal.write() as tx:
+            assert changed_identities(tx, {EVE: bot.client.owners[EVE].master}) == []
+        assert await bot.client.owns(ANN, house.devices[ANN]["PHONE"]["keys"]["curve25519:PHONE"])
 
     asyncio.run(story())
 
