@@ -28,6 +28,7 @@ from chatrixcd_threads.errors import NotAllowed, SecretTyped, UserError
 from chatrixcd_threads.events import Incoming, Kind
 from chatrixcd_threads.journal import audit, inbox, launches, outbox, questions
 from chatrixcd_threads.journal.audit import Deed
+from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.journal.questions import Question
 from chatrixcd_threads.policy.access import OPERATOR_ROOM, Right
 from chatrixcd_threads.settings.tones import tone_of
@@ -90,12 +91,13 @@ class Answering:
     who: str
     now: float
     poster: Poster
+    priority: Priority = Priority.ANSWER
 
     def __call__(self, tx: sqlite3.Connection) -> None:
         reply = self.reply
         if reply.deed is not None:
             reply.deed(tx)
-        self.poster.post(tx, self.where, reply.text, file=reply.file, mention=reply.mention)
+        self.poster.post(tx, self.where, reply.text, priority=self.priority, file=reply.file, mention=reply.mention)
         for also in reply.also:
             self.poster.post(tx, also.where, also.text, mention=also.mention)
         for each in reply.notes:
@@ -192,7 +194,7 @@ class Desk:
         if lateness(inbox.oldest_open(tools.journal.read(), event.room_id, event.sender), tools.now()):
             return
         with tools.journal.write() as tx:
-            self._poster.post(tx, where, text(FLOOD_SENTENCE))
+            self._poster.post(tx, where, text(FLOOD_SENTENCE), priority=rank_of(event.sender, tools))
         self._wake()
 
     def expire(self, question: Question) -> None:
@@ -572,14 +574,17 @@ class Desk:
         ]
 
     def _edit_question(self, tx: sqlite3.Connection, question: Question, value: Text) -> None:
-        self._poster.post(tx, place_of(question), value)
+        rank = Priority.ANSWER if question.asker == ANY_ADMIN else rank_of(question.asker, self._tools())
+        self._poster.post(tx, place_of(question), value, priority=rank)
         home = home_of(question)
         if home is not None:
-            self._poster.post(tx, home, value)
+            self._poster.post(tx, home, value, priority=rank)
 
     def _says(self, event: Incoming, value: Text) -> Effect:
         where = Where(answer_slot(event.event_id), event.room_id, event.thread, event.event_id)
-        return lambda tx: self._poster.post(tx, where, value)
+        known = event.kind not in (Kind.CLEAR, Kind.FORGED, Kind.UNREADABLE)  # else anybody may have said it
+        rank = rank_of(event.sender, self._tools()) if known else Priority.STATE
+        return lambda tx: self._poster.post(tx, where, value, priority=rank)
 
     def _ends(self, event: Incoming, value: Text) -> Effect:
         """Where the answer was to stand: in the place of the question that the event had answered, if it had."""
@@ -594,7 +599,7 @@ class Desk:
         return end
 
     def _replies(self, where: Where, reply: Reply, who: str, tools: Tools) -> Effect:
-        return Answering(where, reply, who, tools.now(), self._poster)
+        return Answering(where, reply, who, tools.now(), self._poster, rank_of(who, tools))
 
     def _asks(self, event: Incoming, command: Command, asked: Ask, tools: Tools) -> Effect:
         if asked.wants in (Wants.VALUE, Wants.SECRET) and event.thread is None and event.room_id != OPERATOR_ROOM:
@@ -606,7 +611,7 @@ class Desk:
 
         def ask(tx: sqlite3.Connection) -> None:
             self._opens(tx, place, about, asked, tools)
-            self._poster.post(tx, place, lines(asked.text, how))
+            self._poster.post(tx, place, lines(asked.text, how), priority=rank_of(event.sender, tools))
 
         def apart(tx: sqlite3.Connection) -> None:
             slot = f"{place.slot}/direct"
@@ -630,6 +635,11 @@ class Desk:
             if isinstance(effect, Answering) and effect.reply.then is not None:
                 effect.reply.then()
         self._wake()
+
+
+def rank_of(who: str, tools: Tools) -> Priority:
+    """When somebody is answered: who may start and stop things before everybody else."""
+    return Priority.ANSWER if tools.access.is_admin(who) else Priority.STATE
 
 
 def _is_stale(question: Question, tools: Tools) -> bool:

@@ -86,6 +86,16 @@ def unreadable(connection: sqlite3.Connection, since: float) -> dict[str, int]:
     return {str(row[0]): int(row[1]) for row in rows}
 
 
+def unreadable_owed(connection: sqlite3.Connection, sender: str) -> int:
+    """How many answers to what could not be read this person has still to get."""
+    row = connection.execute(
+        "SELECT count(*) FROM inbox LEFT JOIN outbox ON slot = 'answer:' || inbox.event_id WHERE kind = 'unreadable'"
+        " AND sender = ? AND (done = 0 OR (sent_version < version AND failed IS NULL))",
+        (sender,),
+    ).fetchone()
+    return int(row[0])
+
+
 def oldest_open(connection: sqlite3.Connection, room_id: str, sender: str) -> float:
     """When the oldest event of a lane that is not handled yet was said, in seconds since the epoch; 0 when there is none."""
     row = connection.execute(

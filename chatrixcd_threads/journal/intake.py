@@ -58,6 +58,8 @@ class Opened:
     number: int
 
 
+MOST_UNREADABLE: Final = 3  # answers to a person that wait to be sent
+
 Heard = Incoming | Echo | Chatter | Said | Opened
 
 
@@ -144,6 +146,8 @@ def _concerns_us(tx: sqlite3.Connection, item: Incoming) -> bool:
         case Kind.COMMAND | Kind.CLEAR | Kind.FORGED | Kind.LONG:
             return True
         case Kind.UNREADABLE:  # said once for a room and session; the session's id is in `text`
+            if inbox.unreadable_owed(tx, item.sender) >= MOST_UNREADABLE:
+                return False  # junk of a hundred sessions costs no more than that of three
             key = f"unreadable:{item.room_id}:{item.sender}:{item.text}"
             return tx.execute("INSERT OR IGNORE INTO meta (key, value) VALUES (?, '')", (key,)).rowcount == 1
         case Kind.REACTION:  # on the question itself, never on the command

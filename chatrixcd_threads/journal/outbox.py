@@ -12,10 +12,12 @@ import sqlite3
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from types import MappingProxyType
 
 
 class Priority(IntEnum):
-    """Who goes first when the homeserver slows us down."""
+    """Who goes first when the homeserver slows us down. `ANSWER` is for people who may start something: strangers who
+    fill the outbox (as `STATE`) must not hold them up."""
 
     ANSWER = 0
     RESULT = 1
@@ -68,16 +70,26 @@ def delete(tx: sqlite3.Connection, room_id: str, event_id: str, reason: str) -> 
 HERE = "console"  # the room of the operator: what is said there is read from the journal and never sent
 
 
-def next_due(connection: sqlite3.Connection, busy_rooms: Collection[str]) -> int | None:
-    """The id of the row to send next: by priority, then age, in a room that has nothing under way."""
+def next_due(
+    connection: sqlite3.Connection, busy_rooms: Collection[str], turns: Mapping[str, int] = MappingProxyType({})
+) -> int | None:
+    """The id of the row to send next: by priority, then the room whose turn is longest ago, then age; in a room that has
+    nothing under way. So whoever has much said in one room holds up no other one."""
     closed = [*busy_rooms, HERE]
     marks = ",".join("?" * len(closed))
-    row = connection.execute(
-        f"SELECT id FROM outbox WHERE sent_version < version AND failed IS NULL AND room_id NOT IN ({marks})"
+    first = connection.execute(
+        f"SELECT priority FROM outbox WHERE sent_version < version AND failed IS NULL AND room_id NOT IN ({marks})"
         " ORDER BY priority, id LIMIT 1",
         tuple(closed),
     ).fetchone()
-    return None if row is None else int(row[0])
+    if first is None:
+        return None
+    rows = connection.execute(
+        f"SELECT min(id), room_id FROM outbox WHERE sent_version < version AND failed IS NULL AND room_id NOT IN ({marks})"
+        " AND priority = ? GROUP BY room_id",
+        (*closed, first[0]),
+    )
+    return min((turns.get(str(room_id), 0), int(row_id)) for row_id, room_id in rows)[1]
 
 
 def begin(tx: sqlite3.Connection, row_id: int) -> Sending:

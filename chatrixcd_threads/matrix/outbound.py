@@ -50,6 +50,7 @@ class Sender:
         self._not_before = 0.0
         self._limited_until = 0.0
         self._backoff = Backoff()
+        self._turns: dict[str, int] = {}  # room -> the number of its last sending
         self._paused: set[str] = set()  # rooms whose own trouble concerns no other room
         self._room_backoff: dict[str, Backoff] = {}
 
@@ -86,11 +87,12 @@ class Sender:
         limit = AT_ONCE_LIMITED if self._clock() < self._limited_until else AT_ONCE
         if len(self._busy) >= limit:
             return False
-        row_id = outbox.next_due(self._journal.read(), self._paused.union(self._busy))
+        row_id = outbox.next_due(self._journal.read(), self._paused.union(self._busy), self._turns)
         if row_id is None:
             return False
         with self._journal.write() as tx:
             sending = outbox.begin(tx, row_id)
+        self._turns[sending.room_id] = max(self._turns.values(), default=0) + 1
         task = asyncio.get_running_loop().create_task(self._send(sending))
         task.add_done_callback(lambda _: self._due.set())
         self._busy[sending.room_id] = task

@@ -13,7 +13,7 @@ import pytest
 
 from chatrixcd_threads.commands.desk import minutes
 from chatrixcd_threads.events import Kind, RoomOutcome
-from chatrixcd_threads.journal import inbox, launches, questions
+from chatrixcd_threads.journal import inbox, launches, outbox, questions
 from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
 from chatrixcd_threads.semaphore.errors import Forbidden, TimedOut, Unreachable
 from chatrixcd_threads.semaphore.launch import Launcher
@@ -143,6 +143,18 @@ def test_a_task_that_is_nowhere(bench: Bench, number: str) -> None:
 @pytest.mark.parametrize("number", ["-1", "x", "1.5", "1" * 30, '""', "²"])
 def test_what_is_no_task_number(bench: Bench, number: str) -> None:
     assert "is no task number" in bench.say(f"status {number}")
+
+
+def test_strangers_hold_up_nobody_who_may_start_something(bench: Bench) -> None:
+    """The homeserver takes a message in five seconds: hundreds of answers would make the bot deaf for an hour."""
+    for number in range(20):
+        bench.say(("help", "run 1 5", "logs no such task", "templates")[number % 4], sender="@eve:x")
+        bench.desk.handle(bench.event("", Kind.CLEAR, sender=PERSON))  # a name that a homeserver wrote there
+    mine = bench.event("run 1 5")
+    bench.desk.handle(mine)
+    row = outbox.next_due(bench.journal.read(), ())
+    (slot,) = bench.journal.read().execute("SELECT slot FROM outbox WHERE id = ?", (row,)).fetchone()
+    assert slot == f"answer:{mine.event_id}"
 
 
 def test_logs_show_the_end_and_attach_the_whole(bench: Bench) -> None:

@@ -124,6 +124,21 @@ def test_unreadable_messages_are_answered_once_for_a_session_and_room(journal: J
     assert commit(journal, heard(Kind.UNREADABLE, "$4", text="session a", room="!other")) == ["$4"]
 
 
+def test_junk_of_many_sessions_is_answered_a_few_times(journal: Journal) -> None:
+    """Anybody in a room can send as many made-up sessions as their homeserver lets through."""
+    flood = [heard(Kind.UNREADABLE, f"${n}", text=f"session {n}") for n in range(100)]
+    assert len(commit(journal, *flood)) == intake.MOST_UNREADABLE
+    assert journal.read().execute("SELECT count(*) FROM meta WHERE key LIKE 'unreadable:%'").fetchone()[0] == 3
+    with journal.write() as tx:
+        for event in inbox.unanswered(tx):
+            inbox.finish(tx, event.seq)
+            outbox.put(tx, f"answer:{event.event_id}", event.room_id, {"plain": "x"}, outbox.Priority.STATE)
+    assert commit(journal, heard(Kind.UNREADABLE, "$a", text="a")) == []
+    with journal.write() as tx:
+        tx.execute("UPDATE outbox SET sent_version = version WHERE slot = 'answer:$0'")
+    assert commit(journal, heard(Kind.UNREADABLE, "$b", text="b")) == ["$b"]
+
+
 def test_a_reaction_counts_on_an_open_question_only(journal: Journal) -> None:
     react = [heard(Kind.REACTION, f"$r{n}", text="yes", target="$q") for n in range(3)]
     assert commit(journal, react[0]) == []

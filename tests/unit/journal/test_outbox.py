@@ -113,6 +113,22 @@ def test_who_goes_first(journal: Journal) -> None:
         sent(journal, sending, f"${expected}")
 
 
+def test_rooms_take_turns(journal: Journal) -> None:
+    for number in range(50):
+        put(journal, f"flood{number}", "x", "!flood")
+    put(journal, "mine", "x", "!mine")
+    order, turns = [], dict[str, int]()
+    for number in range(3):
+        row = outbox.next_due(journal.read(), (), turns)
+        assert row is not None
+        with journal.write() as tx:
+            sending = outbox.begin(tx, row)
+        turns[sending.room_id] = number + 1
+        order.append(sending.slot)
+        sent(journal, sending)
+    assert order == ["flood0", "mine", "flood1"]
+
+
 def test_what_failed_for_good_is_kept_with_its_reason_and_holds_up_nothing(journal: Journal) -> None:
     put(journal, "a", "one")
     put(journal, "b", "two")
