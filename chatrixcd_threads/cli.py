@@ -37,6 +37,7 @@ EXIT_GIVEN_UP = 130  # as a shell says it of Ctrl-C
 CONFIG_FILE = "config.json"
 LOG_BYTES = 10 * 2**20
 LOG_FILES = 5
+UMASK = 0o077
 LEVELS = {"silent": logging.CRITICAL, "error": logging.ERROR, "info": logging.INFO, "debug": logging.DEBUG}
 
 
@@ -258,6 +259,7 @@ def _complain(config: Config) -> None:
 
 def _run(config: Config, options: argparse.Namespace, log_file: str, report: Report | None = None) -> int:
     """The bot in this process. With a report it is a daemon, which tells there how its start went."""
+    os.umask(UMASK)  # nio's store of keys, the log: nothing of the bot is for other users of the machine
     from chatrixcd_threads.app import build
     from chatrixcd_threads.commands.registry import commands  # nio takes half a second to load: not for -s and -V
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import configparser
 import json
 import logging
+import os
 import re
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -36,8 +38,10 @@ def somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    handlers, level, mask = list(root.handlers), root.level, os.umask(0o022)
+    os.umask(mask)
     yield
+    os.umask(mask)
     for handler in {*root.handlers} - {*handlers}:
         handler.close()
     root.handlers[:], root.level = handlers, level
@@ -233,6 +237,17 @@ def test_the_log_file_follows_the_settings(tmp_path: Path, capfd: pytest.Capture
     save({})
     assert isinstance(config.check_for_changes(), Changed)
     assert say("seventh") == ["chatrixcd.log"]
+
+
+def test_what_the_bot_writes_is_for_its_own_user_alone(
+    started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nio makes its store of keys with the mode of the process, and pickles them under a key that everybody knows."""
+    os.umask(0o022)
+    monkeypatch.setattr(started, "run", lambda: (tmp_path / "keys.db").touch() or 0)
+    assert cli.main(["-L", "-c", write(tmp_path, COMPLETE)]) == 0
+    for name in ("chatrixcd.log", "keys.db"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
 def test_a_store_that_cannot_be_used_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
