@@ -29,6 +29,8 @@ _PATTERNS: Final = (
     ),
 )
 _TAG: Final = re.compile(r"(<(?!br>)[^>]*>)")
+# All that is not shown but a line break: controls, half characters, marks of direction, and line ends of other kinds.
+_STEERING: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _IDENTIFIERS: Final = (
     re.compile(r"@[a-z0-9._=/+-]+:[A-Za-z0-9.:-]+"),
     re.compile(r"![A-Za-z0-9_-]{10,}(?::[A-Za-z0-9.:-]+)?"),
@@ -76,11 +78,18 @@ class Redactor:
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats a log record, with its traceback, and then takes the secrets out."""
+    """Formats a log record, with its traceback, and then takes the secrets out.
+
+    What strangers called their devices, events and rooms steers no terminal and makes no line that looks like a record of its
+    own: control characters are written as escapes, and all lines but the first of a record are indented.
+    """
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(threadName)-10s %(name)s: %(message)s")
         self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
-        return self._redactor.clean_for_log(super().format(record))
+        said = self._redactor.clean_for_log(super().format(record))
+        if said.isprintable():
+            return said
+        return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), said).replace("\n", "\n    ")

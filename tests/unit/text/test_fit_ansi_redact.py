@@ -204,6 +204,18 @@ def test_log_records_with_their_tracebacks_pass_the_gate(redactor: Redactor) -> 
     assert shown.count(MASK) == 3  # message, source line, exception
 
 
+def test_nothing_in_a_log_record_steers_a_terminal_or_looks_like_another_record(redactor: Redactor) -> None:
+    """Anybody may call their device as they like, and a junk key of it is told in the log."""
+    device = "X\r\n2026-01-01 00:00:00,000 ERROR   sync       chatrixcd: all is lost\x1b]0;owned\x07\x9b2J\u202e\ud800"
+    record = logging.LogRecord("x", logging.WARNING, "", 1, "the keys of device %s are junk", (device,), None)
+    shown = RedactingFormatter(redactor).format(record)
+    first, second = shown.split("\n")
+    assert first.endswith("the keys of device X\\r")
+    assert second == (
+        "    2026-01-01 00:00:00,000 ERROR   sync       chatrixcd: all is lost\\x1b]0;owned\\x07\\x9b2J\\u202e\\ud800 are junk"
+    )
+
+
 def test_an_empty_text_is_false() -> None:
     assert not Text()
     assert text("x")
