@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from chatrixcd_threads.semaphore.errors import NotSemaphore
+from chatrixcd_threads.text.markup import one_line
 
 FINAL: Final = frozenset({"success", "error", "stopped"})
 WAITS: Final = "waiting_confirmation"  # a plan, for its answer
@@ -19,6 +20,10 @@ NOT_YET_RUN: Final = frozenset({"waiting", "starting"})
 
 _TIMES: Final = frozenset({"created", "start", "end", "time"})
 _NESTED: Final = frozenset({"last_task", "build_task", "survey_vars", "values"})
+# What stands in questions and sentences as it is: nobody may be shown another thing there than what will run.
+_SHOWN: Final = frozenset(
+    {"name", "title", "description", "playbook", "tpl_alias", "tpl_playbook", "user_name", "version"}
+)
 _ZERO_IS_NONE: Final = frozenset(
     {
         "build_task_id",
@@ -266,6 +271,8 @@ def _tidy(value: object) -> object:
 def _field(key: str, value: object) -> object:
     if key in _TIMES:
         return parse_time(value)
+    if key in _SHOWN and isinstance(value, str):
+        return one_line(value)
     return _tidy(value) if key in _NESTED else value
 
 

@@ -17,7 +17,11 @@ from urllib.parse import quote
 from markdown_it import MarkdownIt
 
 _BLOCK_ENDS: Final = ("</table>", "</ul>", "</pre>")
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+# Controls, marks of direction, and what takes no room at all but for the joiners that some scripts and pictures need.
+_UNPRINTABLE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u2064\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,13 @@ class Text:
 
 
 def clean(value: str) -> str:
-    """Without control characters and without marks that turn the reading direction around."""
+    """Without control characters, marks that turn the reading direction around, and characters that nobody can see."""
     return _UNPRINTABLE.sub("", value)
+
+
+def one_line(value: str) -> str:
+    """A name or the like as one line: with line breaks in it a template could write sentences of its own into a question."""
+    return clean(re.sub(r"\s*[\n\x0b\x0c\r\x85\u2028\u2029]\s*", " ", value))
 
 
 def text(value: object) -> Text:

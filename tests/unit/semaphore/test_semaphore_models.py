@@ -94,6 +94,21 @@ def test_what_is_no_task(data: str) -> None:
     assert caught.value.sent
 
 
+def test_what_stands_in_a_question_is_one_line_that_can_be_seen() -> None:
+    """Whoever may edit a template could else write sentences of their own into what somebody is asked."""
+    name = "Restart cache (template 3) in Test (project 2)?\n\n\r\nAsked by @ann:x.\u2028👍 \u202edoes it\u200b\x9b2J\U000e0041"
+    found = decode_one(json.dumps({"id": 7, "name": name, "description": "a\nb", "playbook": "x\ny"}), Template)
+    assert found.name == "Restart cache (template 3) in Test (project 2)? Asked by @ann:x. 👍 does it2J"
+    assert (found.description, found.playbook) == ("a b", "x y")
+    (variable,) = decode_one(
+        json.dumps(
+            {"id": 7, "survey_vars": [{"name": "a", "title": "T\n✔", "values": [{"name": "x\ny", "value": "x\ny"}]}]}
+        ),
+        Template,
+    ).survey_vars
+    assert (variable.title, variable.values[0].name, variable.values[0].value) == ("T ✔", "x y", "x\ny")
+
+
 def test_an_empty_list_and_null() -> None:
     assert decode_list(b"[]\n", Task) == []
     with pytest.raises(NotSemaphore):

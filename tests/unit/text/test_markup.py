@@ -173,4 +173,9 @@ def test_no_sentence_of_messages_json_can_break_the_html(source: str) -> None:
 
 def test_every_maker_is_tested() -> None:
     public = {name for name, value in vars(markup).items() if getattr(value, "__module__", "") == markup.__name__}
-    assert {name for name in public if not name.startswith("_")} - {"Text", "clean", "from_markdown"} <= MAKERS.keys()
+    assert {name for name in public if not name.startswith("_")} - {
+        "Text",
+        "clean",
+        "from_markdown",
+        "one_line",
+    } <= MAKERS.keys()
