@@ -175,6 +175,15 @@ def owed(connection: sqlite3.Connection) -> int:
     return int(row[0])
 
 
+def files_owed(connection: sqlite3.Connection) -> int:
+    """How many bytes of files wait to be sent."""
+    row = connection.execute(
+        "SELECT coalesce(sum(length(file)), 0) FROM outbox WHERE sent_version < version AND failed IS NULL"
+        " AND file IS NOT NULL"
+    ).fetchone()
+    return int(row[0])
+
+
 def said_in(connection: sqlite3.Connection, room_id: str) -> list[tuple[str, str]]:
     """(slot, content) of everything that was said in a room and is still kept, oldest first."""
     rows = connection.execute("SELECT slot, content FROM outbox WHERE room_id = ? ORDER BY id", (room_id,)).fetchall()

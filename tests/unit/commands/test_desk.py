@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from chatrixcd_threads.commands import post
 from chatrixcd_threads.commands.desk import minutes
 from chatrixcd_threads.events import Kind, RoomOutcome
 from chatrixcd_threads.journal import inbox, launches, outbox, questions
@@ -174,6 +175,18 @@ def test_logs_show_the_end_and_attach_the_whole(bench: Bench) -> None:
     bench.semaphore.says(7, [])
     bench.semaphore.ends(7, "error")
     assert "it loses the lines of very short jobs" in bench.say("logs 7")
+
+
+def test_nobody_can_fill_the_disk_with_the_logs_of_a_task(bench: Bench) -> None:
+    """Everybody in the room may read; a homeserver that takes a file in five seconds is slower than who asks for it."""
+    bench.semaphore.runs(7)
+    bench.semaphore.says(7, ["x" * 2**20 for _ in range(30)])
+    said = [bench.say("logs 7", sender="@eve:x") for _ in range(6)]
+    size = bench.journal.read().execute("SELECT sum(length(file)) FROM outbox").fetchone()[0]
+    assert size < 97 * 2**20
+    assert [post.FULL_SENTENCE in each for each in said] == [False] * 3 + [True] * 3
+    bench.deliver()
+    assert post.FULL_SENTENCE not in bench.say("logs 7", sender="@eve:x")
 
 
 def test_logs_right_after_the_end_wait_for_the_late_lines(bench: Bench) -> None:
