@@ -47,8 +47,8 @@ CLEAR_SENTENCE = (
     "Please send it again with encryption on."
 )
 FORGED_SENTENCE = (
-    "🕵 I did nothing: this message says who sent it, but it was not encrypted by any device of that person that I know. "
-    "If it is yours, log in to your client again or verify its session, and send it once more."
+    "🕵 I did nothing: this message says who sent it, but it was not encrypted by any device of that person that I know "
+    "and that their own account vouches for. If it is yours, verify this session in your client, or log in again, and send it once more."
 )
 UNREADABLE_SENTENCE = (
     "🔑 I could not decrypt your message: it was encrypted before your client knew this device of mine. "

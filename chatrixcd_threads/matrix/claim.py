@@ -109,7 +109,13 @@ class Listener:
                 return False
             return True
         try:
-            return await self._client.owns(event.sender, event.sender_key)
+            if await self._client.owns(event.sender, event.sender_key):
+                return True
+            self._tell(
+                f"A code came from a session that the account of {event.sender} does not vouch for: "
+                "please verify that session in your client, and type the code once more."
+            )
+            return False
         except (Retry, *TROUBLE):
             self._tell("The devices of the sender cannot be looked up now: please type the code once more.")
             return False

@@ -138,6 +138,9 @@ def test_a_forged_sender_is_not_believed() -> None:
     forged.sender_key = "key of somebody else"
     with pytest.raises(UserError, match="Nobody typed the code"):
         listen(Client([], [forged]), Claim(ROOM, ANN, "K7QX2M", "!cd", 3, 0.1))
+    owner, told = listen(Client([], [forged], [message("claim K7QX2M")]))
+    assert owner == ANN
+    assert "does not vouch for: please verify that session" in told[0]
 
 
 def test_clear_text_in_an_encrypted_room_is_not_believed() -> None:
