@@ -23,6 +23,7 @@ _FOLDED: Final = 40
 _FIELD: Final = 1  # its place in the form; the buttons stand below it
 _FORM_ROWS: Final = 4  # header, field, buttons, footer
 _KEPT_LINES: Final = 100
+_NO_FIELD: Final = "Nothing was done with the pasted text: there is no field for it now."
 _BUTTONS: Final = (("Next", "next"), ("Back", "back"), ("Help", "explain"))
 _MARKS: Final = {"bad": ("✗", "X"), "ok": ("✓", "+"), "warn": ("!", "!"), "title": ("", ""), "body": ("", "")}
 
@@ -61,6 +62,7 @@ class Pages(urwid.WidgetWrap[urwid.Widget]):
         self._told: list[str] = []
         self._explaining = False
         self._notice = ""
+        self._pasted: list[str] | None = None  # what has come of a paste that has not ended yet
         self._size = (80, 24)
         self._step: Step | None = None
         self._edit: urwid.Edit | None = None
@@ -202,6 +204,8 @@ class Pages(urwid.WidgetWrap[urwid.Widget]):
 
     def keypress(self, size: tuple[int, int], key: str) -> str | None:  # type: ignore[override]
         """The table first; what it does not know, or what is text here, goes to the field."""
+        if self._paste(key):
+            return None
         self._notice = ""
         command = self._table.command("wizard", key)
         if self._explaining and key == "?" and self._edit is not None:
@@ -217,6 +221,35 @@ class Pages(urwid.WidgetWrap[urwid.Widget]):
             self._act(command)
         self.refresh()
         return None
+
+    def _paste(self, key: str) -> bool:
+        """Takes what is pasted: one text for one field, whose letters are no keys and whose line ends send nothing.
+
+        Else the rest of a secret that was copied with its line end would be the answer to the next question, and be shown.
+        """
+        if key == "begin paste":
+            self._pasted = []
+            return True
+        pasted = self._pasted
+        if pasted is None:
+            return False
+        if key in ("esc", "ctrl c"):  # nothing that is pasted has one: the end has been lost
+            self._pasted = None
+            return False
+        if key == "end paste":
+            self._pasted = None
+            self._put("".join(pasted).strip("\n").replace("\n", " "))
+            self.refresh()
+        elif key in ("enter", "tab") or len(key) == 1:
+            pasted.append({"enter": "\n", "tab": " "}.get(key, key))
+        return True
+
+    def _put(self, text: str) -> None:
+        if self._edit is None or self._trying is not None or self._explaining:
+            self._notice = _NO_FIELD
+            return
+        self._form.focus_position = _FIELD
+        self._edit.insert_text(text)
 
     def _mark_choice(self) -> None:
         """Left and right choose at once: what has the focus is the answer."""

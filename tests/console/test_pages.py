@@ -180,6 +180,31 @@ def test_help_and_a_question_mark_as_text() -> None:
     assert "› ??" in desk.press("f1", "enter")
 
 
+@pytest.mark.parametrize("pasted", [[*TOKEN, "enter"], ["enter", *TOKEN, "enter", "enter"]])
+def test_a_secret_is_pasted_with_its_line_ends(pasted: list[str]) -> None:
+    desk = Desk()
+    desk.until("semaphore_token")
+    text = desk.press("begin paste", *pasted, "end paste")
+    assert desk.walk.step == BY_KEY["semaphore_token"]
+    assert f"› {'•' * len(TOKEN)} " in text
+    desk.press("enter")
+    assert desk.walk.draft.semaphore_token == TOKEN
+
+
+def test_what_is_pasted_is_one_answer_and_never_a_key() -> None:
+    desk = Desk()
+    desk.until("semaphore_token")
+    desk.press("begin paste", "?", "enter", *"rest", "tab", "x", "end paste")
+    assert desk.walk.step == BY_KEY["semaphore_token"]
+    assert desk.walk.draft.semaphore_token == ""
+    assert f"› {'•' * len('? rest x')} " in desk.text()
+    desk.until("claim")
+    assert "no field for it" in desk.press("begin paste", *"later", "enter", "end paste")
+    assert desk.walk.step == BY_KEY["claim"]
+    assert desk.press("begin paste", "x", "ctrl c") is not None
+    assert desk.calls == ["quit"]
+
+
 def test_tab_goes_round_and_the_buttons_work() -> None:
     desk = Desk()
     desk.press(*BOT, "tab", "enter")  # Next
