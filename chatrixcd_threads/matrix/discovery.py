@@ -13,6 +13,7 @@ from chatrixcd_threads.settings import keys
 from chatrixcd_threads.wizard.doors import Server
 
 SECONDS: Final = 15.0
+_VERSIONS: Final = "/_matrix/client/versions"
 _MOST_BYTES: Final = 65_536
 _TROUBLE: Final = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
 
@@ -34,17 +35,23 @@ async def find(server: str) -> str:
 
 
 async def look(address: str) -> Server:
-    """What answers there. Raises UserError when it is no homeserver."""
+    """What answers there. Raises UserError when it is no homeserver.
+
+    Its address is the one where the answer came from: a password that is sent to one that only redirects, as http often
+    does to https, can be read on the way, and does not log in.
+    """
     address = address.rstrip("/")
     doing = f"Asking {address} which versions of Matrix it speaks"
-    status, body = await _get(
-        f"{address}/_matrix/client/versions", doing, "Is the homeserver running there, and is the address right?"
-    )
+    do = "Is the homeserver running there, and is the address right, with http or https at its beginning?"
+    status, body, place = await _ask(f"{address}{_VERSIONS}", doing, do)
     versions = body.get("versions")
     if status != 200 or not isinstance(versions, list) or not versions:
         raise UserError(
-            f"{doing} brought status {status} and no answer of a homeserver. Type the address of its client API."
+            f"{doing} brought status {status} and no answer of a homeserver. Type the address of its client API, "
+            "with http or https as it is served there."
         )
+    if place.endswith(_VERSIONS):
+        address = place.removesuffix(_VERSIONS)
     return Server(address, str(versions[-1])[:20], await _flows(address))
 
 
@@ -59,13 +66,19 @@ async def _flows(address: str) -> tuple[str, ...]:
 
 async def _get(url: str, doing: str, do: str) -> tuple[int, dict[str, Any]]:
     """Status and object of an answer; what is no object counts as an empty one."""
+    status, body, _ = await _ask(url, doing, do)
+    return status, body
+
+
+async def _ask(url: str, doing: str, do: str) -> tuple[int, dict[str, Any], str]:
+    """Like `_get`, with the address at which a redirect has ended."""
     try:
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url) as answer:
             raw = b""
             while len(raw) < _MOST_BYTES and (part := await answer.content.read(_MOST_BYTES - len(raw))):
                 raw += part
-            status = answer.status
+            status, place = answer.status, str(answer.url) if answer.history else url
         await asyncio.sleep(0)  # lets the connection end before the loop does
     except _TROUBLE as error:
         raise UserError(f"{doing} failed: {why(error)}. {do}") from error
@@ -73,7 +86,7 @@ async def _get(url: str, doing: str, do: str) -> tuple[int, dict[str, Any]]:
         body = json.loads(raw)
     except (ValueError, RecursionError):
         body = None
-    return status, body if isinstance(body, dict) else {}
+    return status, body if isinstance(body, dict) else {}, place
 
 
 def why(error: BaseException) -> str:

@@ -97,7 +97,7 @@ def _homeserver(asked: Asked) -> Found:
     found = matrix.look(address)
     lines = [f"{found.address} answers as a Matrix homeserver (specification {found.newest})."]
     draft = replace(asked.draft, homeserver=found.address, flows=found.flows)
-    return Found(draft, tuple(lines), _open_way(address, "the bot's password"))
+    return Found(draft, tuple(lines), _open_way(found.address, "the bot's password"))
 
 
 def _server_of(user_id: str) -> str:

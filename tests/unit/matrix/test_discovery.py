@@ -34,6 +34,8 @@ def site() -> Iterator[SimpleNamespace]:
         def do_GET(self) -> None:
             status, body = pages.get(self.path, (404, "<html>no</html>"))
             self.send_response(status)
+            if status == 301:
+                self.send_header("Location", body)
             self.end_headers()
             self.wfile.write((body if isinstance(body, str) else json.dumps(body)).encode())
 
@@ -56,6 +58,16 @@ def test_a_homeserver(site: SimpleNamespace) -> None:
     assert found.flows == ("m.login.password", "m.login.sso")
 
 
+def test_the_address_is_the_one_that_a_redirect_leads_to(site: SimpleNamespace) -> None:
+    """What is sent with a login is not redirected, and a password would go to the wrong place first."""
+    site.pages["/old" + VERSIONS] = (301, site.url + VERSIONS)
+    assert asyncio.run(discovery.look(site.url + "/old")).address == site.url
+    site.pages["/page" + VERSIONS] = (301, site.url + "/welcome")
+    site.pages["/welcome"] = site.pages[VERSIONS]
+    site.pages["/page" + LOGIN] = site.pages[LOGIN]
+    assert asyncio.run(discovery.look(site.url + "/page")).address == site.url + "/page"
+
+
 @pytest.mark.parametrize(
     ("path", "answer", "sentence"),
     [
@@ -73,7 +85,7 @@ def test_what_is_no_homeserver(site: SimpleNamespace, path: str, answer: tuple[i
 
 
 def test_nobody_there() -> None:
-    with pytest.raises(UserError, match="failed: no connection"):
+    with pytest.raises(UserError, match=r"failed: no connection .* with http or https"):
         asyncio.run(discovery.look("http://127.0.0.1:9"))
 
 
