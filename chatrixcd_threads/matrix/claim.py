@@ -31,6 +31,7 @@ class Listener:
         self._tries = claim.tries
         self._since: str | None = None
         self._sealed: dict[str, MegolmEvent] = {}  # messages whose key has not come yet
+        self._others: set[str] = set()  # who said the code without being the named owner
         self._backoff = Backoff()
 
     async def run(self) -> str:
@@ -84,7 +85,10 @@ class Listener:
     async def _is_claim(self, event: Any, history: bool) -> bool:
         source, sender = event.source, str(event.sender)
         content = source.get("content") or {}
-        if sender == self._client.user_id or (self._claim.owner and sender != self._claim.owner):
+        if sender == self._client.user_id:
+            return False
+        if self._claim.owner and sender != self._claim.owner:
+            self._not_the_owner(sender, said_code(content.get("body"), self._claim.prefix))
             return False
         joins = source.get("type") == "m.room.member" and content.get("membership") == "join"
         if joins and (not history or sender == self._claim.owner):
@@ -119,6 +123,14 @@ class Listener:
         except (Retry, *TROUBLE):
             self._tell("The devices of the sender cannot be looked up now: please type the code once more.")
             return False
+
+    def _not_the_owner(self, sender: str, said: str | None) -> None:
+        """The right code of somebody else mostly means that the owner's id was not typed right."""
+        if said == self._claim.code.casefold() and sender not in self._others:
+            self._others.add(sender)
+            self._tell(
+                f"{sender} typed the code, but I wait for {self._claim.owner}. If that is you, go back and correct the owner."
+            )
 
     def _wrong(self, sender: str) -> None:
         self._tries -= 1

@@ -114,8 +114,11 @@ def test_a_code_that_was_said_before_the_first_look_counts() -> None:
 
 
 def test_nobody_else_may() -> None:
-    client = Client([], [message("claim K7QX2M", EVE), message("claim K7QX2M", BOT), message("claim K7QX2M")])
-    assert listen(client)[0] == ANN
+    others = [message("claim A", EVE), message("claim K7QX2M", EVE), message("claim K7QX2M", EVE)]
+    owner, told = listen(Client([], [*others, message("claim K7QX2M", BOT), message("claim K7QX2M")]))
+    assert owner == ANN
+    (said,) = told
+    assert said.startswith(f"{EVE} typed the code, but I wait for {ANN}.")
 
 
 def test_without_a_named_owner_the_first_one_counts() -> None:
