@@ -28,19 +28,15 @@ class Draft:
     prefix: str = BotSettings().command_prefix
     owner: str = ""
     room_id: str = ""
+    device_id: str = MatrixSettings().device_id  # a token has a device of its own
     claimed: bool = False
     exists: bool = False  # there is a settings file already
     may_start: bool = True
     written: bool = False
     start: bool = False
 
-    @property
-    def device_id(self) -> str:
-        """The same device for every login: the bot's keys belong to it."""
-        return MatrixSettings().device_id
-
     def matrix(self) -> MatrixSettings:
-        """How the bot would log in."""
+        """How the bot would log in; with a password always as the same device, since the bot's keys belong to it."""
         by_token = self.auth_type == "token"
         return MatrixSettings(
             homeserver=self.homeserver,

@@ -150,14 +150,15 @@ def _password(asked: Asked) -> Found:
 
 
 def _access_token(asked: Asked) -> Found:
-    if not asked.value or not keys.RULES["matrix.access_token"].holds(asked.value):
+    token = asked.value.strip()
+    if not token or not keys.RULES["matrix.access_token"].holds(token):
         raise UserError("That is no access token: it has letters, digits and signs, and no spaces. Copy it again.")
-    return _logged_in(asked, replace(asked.draft, access_token=asked.value, password=""))
+    return _logged_in(asked, replace(asked.draft, access_token=token, password=""))
 
 
 def _logged_in(asked: Asked, draft: Draft) -> Found:
     account = asked.doors.matrix.log_in(draft.matrix())
-    if draft.user_id.startswith("@") and account.user_id != draft.user_id:
+    if not _is_meant(draft.user_id, account.user_id):
         raise UserError(
             f"The homeserver says that this is {account.user_id}, not {draft.user_id}. "
             "Go back to the first question and type that id, or give the credentials of the other account."
@@ -166,7 +167,13 @@ def _logged_in(asked: Asked, draft: Draft) -> Found:
         f"Logged in as {account.user_id}, device {account.device_id}.",
         "End-to-end encryption works with this installation.",
     )
-    return Found(replace(draft, user_id=account.user_id), lines)
+    return Found(replace(draft, user_id=account.user_id, device_id=account.device_id), lines)
+
+
+def _is_meant(typed: str, user_id: str) -> bool:
+    """Whether this is the account that was typed, as a whole id or as a name alone. A token may be somebody else's."""
+    name = user_id.removeprefix("@").partition(":")[0]
+    return typed == user_id if typed.startswith("@") else typed.casefold() == name.casefold()
 
 
 # --- Semaphore
@@ -204,9 +211,10 @@ def _pinged(asked: Asked, draft: Draft) -> Found:
 
 
 def _semaphore_token(asked: Asked) -> Found:
-    if not asked.value:
+    token = asked.value.strip()
+    if not token:
         raise UserError("A token is needed. Make one in Semaphore: user menu, API tokens.")
-    draft = replace(asked.draft, semaphore_token=asked.value)
+    draft = replace(asked.draft, semaphore_token=token)
     client = asked.doors.semaphore(draft.semaphore())
     try:
         user = client.whoami()

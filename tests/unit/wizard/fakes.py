@@ -47,6 +47,7 @@ class FakeMatrix:
     problems: dict[str, list[Exception]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     signed: bool = True
+    device: str = ""  # of a token
     waits: threading.Event | None = None  # a call that hangs until it is cancelled
     kept: bool | None = None
 
@@ -68,7 +69,7 @@ class FakeMatrix:
         self._called("log_in", settings.user_id, settings.auth_type)
         if settings.auth_type == "password" and settings.password != PASSWORD:
             raise UserError("The homeserver refuses to log the bot in. Check the password.")
-        return Account(self.account, settings.device_id)
+        return Account(self.account, self.device or settings.device_id)
 
     def make_room(self, owner: str) -> AdminRoom:
         self._called("make_room", owner)

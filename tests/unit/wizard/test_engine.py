@@ -13,6 +13,7 @@ from chatrixcd_threads.wizard.doors import Doors
 from chatrixcd_threads.wizard.draft import UNCHECKED, Draft
 from chatrixcd_threads.wizard.engine import Walk
 from chatrixcd_threads.wizard.steps import BY_KEY, STEPS, Found
+from chatrixcd_threads.wizard.written import values
 from tests.unit.wizard.fakes import ANN, BOT, GOOD, HOME, PASSWORD, ROOM, SEMAPHORE, TOKEN, World
 
 EMPTY = Draft()
@@ -222,6 +223,21 @@ def test_the_credentials_of_somebody_else(person: Person, world: World) -> None:
         person.answer(PASSWORD)
 
 
+def test_a_token_of_somebody_else_for_a_name_alone(world: World) -> None:
+    person = Person(world)
+    answers = {**GOOD, "user_id": "Bot", "homeserver": "example.org", "auth": "token", "access_token": "syt_x"}
+    person.until("access_token", answers)
+    world.matrix.account = "@ann:example.org"
+    with pytest.raises(UserError, match=r"this is @ann:example\.org, not Bot"):
+        person.answer("syt_x")
+    world.matrix.account = BOT
+    person.answer(" syt_x ")  # as it was copied
+    assert person.walk.draft.access_token == "syt_x"
+    person.answer(SEMAPHORE)
+    person.answer(f" {TOKEN} ")
+    assert person.walk.draft.semaphore_token == TOKEN
+
+
 def test_a_certificate_that_is_not_trusted_asks_for_the_authority(person: Person, world: World) -> None:
     world.semaphore.problems["ping"] = [Untrusted("Asking failed: the certificate is not trusted. Put it there.")]
     person.until("semaphore_url")
@@ -299,7 +315,16 @@ def test_a_device_that_the_account_does_not_sign(person: Person, world: World) -
     person.until("admin_room")
     (warning,) = person.answer("new").warnings
     assert "cross-signing" in warning
-    assert "CHATRIXCD" in warning
+    assert "Sign CHATRIXCD" in warning
+
+
+def test_the_device_of_a_token_is_named_and_written(world: World) -> None:
+    world.matrix.signed, world.matrix.device = False, "LAPTOP"
+    person = Person(world)
+    person.until("admin_room", {**GOOD, "auth": "token", "access_token": "syt_x"})
+    (warning,) = person.answer("new").warnings
+    assert "Sign LAPTOP" in warning
+    assert dict(values(person.walk.draft))["matrix.device_id"] == "LAPTOP"
 
 
 def test_no_room_means_no_claim(person: Person) -> None:
