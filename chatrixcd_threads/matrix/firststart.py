@@ -156,7 +156,10 @@ class FirstStart:
                 raise UserError(f"{self._store} cannot be used for the bot's keys: {error.strerror}.") from error
 
     def _forget_account(self, session: Session) -> None:
+        """Ends the login that was made here. One that a token came from is somebody's, with the keys of their messages."""
         self._made.clear()
+        if self._settings is None or self._settings.auth_type == "token":
+            return
         with contextlib.suppress(UserError):
             self._run(asyncio.wait_for(sign_out(session), LEAVING_SECONDS))
 

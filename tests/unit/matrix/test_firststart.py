@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from chatrixcd_threads.journal.alone import StoreLock
 from chatrixcd_threads.matrix import discovery, firststart
 from chatrixcd_threads.matrix.crosssign import Seeds, seeds_file
 from chatrixcd_threads.matrix.firststart import FirstStart
-from chatrixcd_threads.matrix.login import LoggedOut
+from chatrixcd_threads.matrix.login import LoggedOut, Session
 from chatrixcd_threads.matrix.patience import Retry
 from chatrixcd_threads.settings.model import MatrixSettings
 from chatrixcd_threads.wizard.doors import Stopped
@@ -98,6 +99,27 @@ def test_a_check_that_waits_can_be_stopped(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(Stopped):
         door.find("example.org")
     stopper.join()
+
+
+@pytest.mark.parametrize(("way", "ended"), [("password", ["@ann:example.org"]), ("token", [])])
+def test_a_token_that_was_given_by_mistake_stays_its_owners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: Literal["password", "token"], ended: list[str]
+) -> None:
+    """Ending its login would throw away the device, and the keys, that the person reads messages with."""
+    ends: list[str] = []
+
+    async def renew(settings: MatrixSettings) -> Session:
+        return Session("http://127.0.0.1:9", settings.user_id, "LAPTOP", "token")
+
+    async def sign_out(session: Session) -> None:
+        ends.append(session.user_id)
+
+    monkeypatch.setattr(firststart, "renew", renew)
+    monkeypatch.setattr(firststart, "sign_out", sign_out)
+    door = FirstStart(tmp_path / "store")
+    for user in ("@ann:example.org", "@bot:example.org"):
+        door.log_in(MatrixSettings(homeserver="http://127.0.0.1:9", user_id=user, auth_type=way))
+    assert ends == ended
 
 
 def test_the_seeds_of_another_account_are_never_written_over(tmp_path: Path) -> None:
