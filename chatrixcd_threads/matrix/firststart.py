@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
-from nio import JoinResponse, RoomCreateResponse, RoomGetStateEventResponse, RoomPreset, RoomResolveAliasResponse
+from nio import (
+    JoinResponse,
+    ProfileGetDisplayNameError,
+    RoomCreateResponse,
+    RoomGetStateEventResponse,
+    RoomPreset,
+    RoomResolveAliasResponse,
+)
 from nio.crypto import ENCRYPTION_ENABLED
 
 from chatrixcd_threads.errors import Fatal, UserError
@@ -211,7 +218,9 @@ async def _make_room(client: GuardedClient, owner: str) -> AdminRoom:
             f"The homeserver did not make the admin room: {answer.message or answer.status_code}. "
             f"Is {owner} right? Go back to correct it, or give a room that exists."
         )
-    return AdminRoom(answer.room_id, encrypted=True)
+    name = await client.get_displayname(owner)
+    unknown = isinstance(name, ProfileGetDisplayNameError) and name.status_code == "M_NOT_FOUND"
+    return AdminRoom(answer.room_id, encrypted=True, known=not unknown)
 
 
 async def _enter_room(client: GuardedClient, room: str) -> AdminRoom:

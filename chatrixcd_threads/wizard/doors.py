@@ -35,11 +35,15 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AdminRoom:
-    """A room that the bot is in. `signed`: the bot's device is signed by its account, so careful clients speak with it."""
+    """A room that the bot is in. `signed`: the bot's device is signed by its account, so careful clients speak with it.
+
+    `known`: no homeserver says that who was invited does not exist.
+    """
 
     room_id: str
     encrypted: bool
     signed: bool = True
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ SHOWN_PROJECTS: Final = 5
 MAY_RUN: Final = 1  # the bit in a role's permissions
 _NAME: Final = re.compile(r"[^\s:@/]+")
 _PASSWORD: Final = "m.login.password"
+_PAGE: Final = re.compile(r"/(?:project|auth)/.*")  # what a browser shows behind the address of Semaphore
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +181,14 @@ def _is_meant(typed: str, user_id: str) -> bool:
 
 
 def _semaphore_url(asked: Asked) -> Found:
-    if not asked.value or keys.split_url(asked.value) is None:
+    address = _PAGE.sub("", asked.value)
+    if not address or keys.split_url(address) is None:
         raise UserError(
             f"“{asked.value}” is no address. Type one like https://semaphore.example.org or http://10.0.0.5:3000."
         )
-    draft = replace(asked.draft, semaphore_url=asked.value, untrusted=False, ca="")
+    draft = replace(asked.draft, semaphore_url=address, untrusted=False, ca="")
     try:
-        return replace(_pinged(asked, draft), warnings=_open_way(asked.value, "the token"))
+        return replace(_pinged(asked, draft), warnings=_open_way(address, "the token"))
     except Untrusted as error:
         return Found(replace(draft, untrusted=True), warnings=(error.sentence.partition(". ")[0] + ".",))
 
@@ -279,7 +281,8 @@ def _admin_room(asked: Asked) -> Found:
     if value == NEW_ROOM:
         room = asked.doors.matrix.make_room(draft.owner)
         lines = (f"Room {room.room_id} is made, private and encrypted; {draft.owner} is invited.",)
-        return Found(replace(draft, room_id=room.room_id), lines, _unsigned(room, draft))
+        unknown = () if room.known else (_UNKNOWN.format(draft.owner),)
+        return Found(replace(draft, room_id=room.room_id), lines, (*unknown, *_unsigned(room, draft)))
     if not keys.RULES["bot.allowed_rooms"].holds(value):
         raise UserError(
             f"“{value}” is no room. Type {NEW_ROOM}, {NO_ROOM}, or a room like !id:example.org or #alias:x.org."
@@ -288,6 +291,12 @@ def _admin_room(asked: Asked) -> Found:
     clear = () if room.encrypted else ("This room is not encrypted: its homeservers can read all that is said there.",)
     lines = (f"The bot is in room {room.room_id}.",)
     return Found(replace(draft, room_id=room.room_id), lines, (*clear, *_unsigned(room, draft)))
+
+
+_UNKNOWN: Final = (
+    "No homeserver knows {} by that id. Capital letters count: go back to the owner if it is not quite right, or nobody "
+    "will own the bot."
+)
 
 
 def _unsigned(room: AdminRoom, draft: Draft) -> tuple[str, ...]:

@@ -363,6 +363,12 @@ def test_an_account_that_others_have_set_up(start: Start) -> None:
     assert "cannot sign its own device" in note
 
 
+def test_an_owner_whom_the_homeserver_does_not_know(start: Start) -> None:
+    assert start.answer({**start.answers, "owner": "@nobody:localhost"}) == (0, [])
+    (note,) = start.notes
+    assert "No homeserver knows @nobody:localhost" in note
+
+
 def test_no_is_an_answer(start: Start) -> None:
     with start.terminal() as terminal:
         terminal.shows("Set the bot up now? [Y/n]")

@@ -47,6 +47,7 @@ class FakeMatrix:
     problems: dict[str, list[Exception]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     signed: bool = True
+    known: bool = True
     device: str = ""  # of a token
     waits: threading.Event | None = None  # a call that hangs until it is cancelled
     kept: bool | None = None
@@ -73,7 +74,7 @@ class FakeMatrix:
 
     def make_room(self, owner: str) -> AdminRoom:
         self._called("make_room", owner)
-        return AdminRoom(ROOM, encrypted=True, signed=self.signed)
+        return AdminRoom(ROOM, encrypted=True, signed=self.signed, known=self.known)
 
     def enter_room(self, room: str) -> AdminRoom:
         self._called("enter_room", room)

@@ -318,6 +318,20 @@ def test_a_device_that_the_account_does_not_sign(person: Person, world: World) -
     assert "Sign CHATRIXCD" in warning
 
 
+def test_an_owner_whom_nobody_knows(person: Person, world: World) -> None:
+    world.matrix.known = False
+    person.until("admin_room")
+    (warning,) = person.answer("new").warnings
+    assert f"No homeserver knows {ANN}" in warning
+
+
+@pytest.mark.parametrize("page", ["/project/1/history?x=1", "/auth/login", "/sub/project/2/templates"])
+def test_semaphores_address_as_a_browser_shows_it(person: Person, page: str) -> None:
+    person.until("semaphore_url")
+    person.answer(SEMAPHORE + page)
+    assert person.walk.draft.semaphore_url == SEMAPHORE + ("/sub" if page.startswith("/sub") else "")
+
+
 def test_the_device_of_a_token_is_named_and_written(world: World) -> None:
     world.matrix.signed, world.matrix.device = False, "LAPTOP"
     person = Person(world)
