@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -44,12 +44,17 @@ NO_TERMINAL: Final = "There is no terminal that an editor could use."
 
 @dataclass(slots=True)
 class Window:
-    """A text over the view. `lines` is asked anew at each draw."""
+    """A text over the view. `lines` is asked anew at each draw. The commands `deeds` of the view are done from here too.
+
+    `about` is what was selected in the view: another thing may take its place in the list.
+    """
 
     title: str
     lines: Callable[[], Sequence[str]]
     reader: Reader
     exact: bool = False
+    deeds: tuple[str, ...] = ()
+    about: Hashable = None
 
 
 @dataclass(slots=True)
@@ -240,7 +245,10 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
 
     def _hints(self, columns: int) -> Row:
         """What works here, the nearest first, as many as fit; the way to the bar and to all keys always."""
-        hints = self._table.hints(self._context())
+        context = self._context()
+        hints = self._table.hints(context)
+        if context == "overlay" and self._window is not None:
+            hints = [*hints[:1], *self._table.labels(self.view.context, self._window.deeds), *hints[1:]]
         always = [each for each in hints if each[0] in (":", "?")]
         parts: list[Part] = []
         left = columns - 1
@@ -348,8 +356,11 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         self._pasting = self._pasting and key != "esc"  # nothing that is pasted has one: the end may have been lost
         if self._pasting and key in ("enter", "tab"):
             key = " "  # several lines become one, which is sent by a key
+        deed = self._deed(key) if context == "overlay" else ""
         command = self._table.command(context, key)
-        if context == "bar" and self.bar is not None:
+        if deed:
+            self._do(deed)
+        elif context == "bar" and self.bar is not None:
             self._in_bar(self.bar, command, key)
         elif command is None:
             return
@@ -389,6 +400,19 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
                 if "view" in command.split():  # another view, whichever way
                     self._close()
                 self.perform(command)
+
+    def _deed(self, key: str) -> str:
+        """What the key does to the thing that the window is about; empty: it is a key of the window."""
+        command = self._table.command(self.view.context, key) or ""
+        return command if self._window is not None and command in self._window.deeds else ""
+
+    def _do(self, deed: str) -> None:
+        about = self._window.about if self._window is not None else None
+        self._close()
+        if self.view.pane.chosen != about:
+            self.notice("What the window was about is not in the list any more.")
+        elif not self.view.act(deed):
+            self.perform(deed)
 
     def _answer(self, command: str) -> None:
         question, self._question = self._question, None
@@ -459,11 +483,12 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         following: bool = False,
         style: Callable[[int, str], str] | None = None,
         exact: bool = False,
+        deeds: tuple[str, ...] = (),
     ) -> None:
         self._close()
         reader = Reader(style or _window_style)
         reader.pane.following = following
-        self._window = Window(title, lines, reader, exact)
+        self._window = Window(title, lines, reader, exact, deeds, self.view.pane.chosen)
         self._stack.open(
             _boxed(reader.pane, shown(title), "dialog"),
             width=("relative", 100),

@@ -211,6 +211,12 @@ class Table:
             self._hints[context] = [(name(each.keys[0]), each.label) for each in self.active(context) if each.label]
         return self._hints[context]
 
+    def labels(self, context: str, commands: Sequence[str]) -> list[tuple[str, str]]:
+        """Key and label of some of the commands that work there."""
+        return [
+            (name(each.keys[0]), each.label) for each in self.active(context) if each.command in commands and each.label
+        ]
+
     def sections(self, *, without: str = "") -> list[tuple[str, list[tuple[str, str]]]]:
         """Headings with key names and help, for the help page and the documents; one context may be left out."""
         return [(heading, self.section(each)) for each, (heading, _) in CONTEXTS.items() if each != without]

@@ -81,6 +81,20 @@ def test_a_window_shows_a_verification_as_it_is_now() -> None:
     assert "1234 5678 9012" in text
 
 
+def test_what_is_compared_is_answered_in_the_window_that_shows_it() -> None:
+    for key, verb in (("y", "match"), ("n", "mismatch"), ("x", "cancel")):
+        desk = Desk(verification(Stage.COMPARE))
+        text = "\n".join(desk.press("home", "enter"))
+        assert "y the same, n not the same" in text
+        assert "[y]same" in text
+        desk.press(key, "y")
+        assert desk.feed.verified == [(verb, "a1b2c3", "")]
+    desk = Desk()
+    assert "s asks this device" in "\n".join(desk.press("end", "enter"))
+    desk.press("s", "y")
+    assert desk.feed.verified == [("start", "@old:example.org", "GONE")]
+
+
 def test_a_question_is_about_the_verification_that_was_shown() -> None:
     """Another one may take its place while the operator reads."""
     desk = Desk(verification(Stage.COMPARE))

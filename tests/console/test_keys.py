@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import urwid.testing
 
+from chatrixcd_threads.console.board import RoomLine
 from chatrixcd_threads.console.frame import Frame
 from chatrixcd_threads.console.keys import CONTEXTS, KEYS, Key, Table, keys_page, name
 from tests.console.sample import NAMES, Feed, stormy
@@ -325,6 +326,39 @@ def test_what_is_pasted_is_text_and_never_a_key(desk: Desk) -> None:
     assert desk.feed.typed == []
     desk.press("enter")
     assert desk.feed.typed == ["status 4711"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "named", "typed"),
+    [
+        ("3 enter y", "y accepts the invite, x refuses it", "rooms join !new:example.org"),
+        ("3 enter x", "[x]refuse/leave", "rooms refuse !new:example.org"),
+        ("3 G enter x", "x leaves it", "rooms part !wide:example.org"),
+        ("4 G enter w", "w withdraws it", "withdraw 7"),
+        ("4 enter x", "It is not there: x.", "resolve cd-7f3a91 not-started"),
+        ("5 i u", "u goes back", "config undo config"),
+        ("5 G up i y", "[y]accept", "config accept messages 17"),
+    ],
+)
+def test_a_key_that_a_window_names_works_in_it(desk: Desk, keys: str, named: str, typed: str) -> None:
+    *opening, key = keys.split()
+    assert named in desk.press(*opening)
+    assert "Sure?" in desk.press(key)
+    assert desk.feed.typed == []
+    desk.press("y")
+    assert desk.feed.typed == [typed]
+    assert not any(call.startswith("copy") for call in desk.calls)
+
+
+def test_a_key_of_a_window_does_nothing_to_what_took_the_place(desk: Desk) -> None:
+    desk.press("3", "enter")
+    rooms = (*desk.feed.now.rooms[:2], RoomLine("!other:example.org", "Other", False, 0, "@eve:example.org"))
+    desk.feed.now = dataclasses.replace(desk.feed.now, rooms=rooms)
+    desk.frame.refresh()
+    assert "is not in the list any more" in desk.press("y")
+    assert desk.feed.typed == []
+    desk.press("4", "enter", "s", *"42", "enter")
+    assert desk.feed.typed == ["resolve cd-7f3a91 started 42"]
 
 
 def test_keys_and_what_is_typed_go_through_different_doors(desk: Desk) -> None:

@@ -46,7 +46,7 @@ class Asked(View):
         now = self._now
         match command, thing:
             case "open", LaunchLine() | QuestionLine():
-                self.hands.tell("What to do", lambda: _explain(thing, now))
+                self.hands.tell("What to do", lambda: _explain(thing, now), deeds=_deeds(thing))
             case "withdraw", QuestionLine():
                 self.hands.ask(
                     f"Withdraw the question about {shown(thing.summary)}? Nobody can answer it any more, and its room is told.",
@@ -69,6 +69,12 @@ class Asked(View):
         return (
             f"{many(len(board.questions), 'question')}, {many(len(board.launches), 'launch', 'launches')} not settled"
         )
+
+
+def _deeds(thing: LaunchLine | QuestionLine) -> tuple[str, ...]:
+    if isinstance(thing, QuestionLine):
+        return ("withdraw",)
+    return ("started", "not started") if in_doubt(thing.state) else ()
 
 
 def _row(thing: LaunchLine | QuestionLine, columns: int, now: float) -> Row:

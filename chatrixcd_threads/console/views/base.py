@@ -34,8 +34,12 @@ class Hands(Protocol):
         *,
         style: Callable[[int, str], str] | None = None,
         exact: bool = False,
+        deeds: tuple[str, ...] = (),
     ) -> None:
-        """Opens a window with lines that are asked for anew at each draw. `exact` keeps every blank of them."""
+        """Opens a window with lines that are asked for anew at each draw. `exact` keeps every blank of them.
+
+        The keys of the view for `deeds`, which the lines may name, work in the window too.
+        """
 
     def edit(self, path: str, done: Callable[[str], None]) -> None:
         """Opens the operator's editor on the terminal; then `done` hears why that did not work, or an empty text."""

@@ -32,6 +32,7 @@ _STAGES: Final = {
     Stage.DONE: (Grade.OK, "verified", ""),
     Stage.ENDED: (Grade.IDLE, "ended", ""),
 }
+_DEEDS: Final = ("start", "same", "not the same", "cancel")
 _OVER: Final = (Stage.DONE, Stage.ENDED)
 
 
@@ -66,9 +67,11 @@ class DeviceList(View):
         flow, device = self._flow(), self._device()
         match command:
             case "open" if device is not None:
-                self.hands.tell(f"Device {device.device_id}", lambda: _explain(device))
+                self.hands.tell(
+                    f"Device {device.device_id}", lambda: _explain(device), deeds=("start", "ask in a room")
+                )
             case "open" if flow is not None:
-                self.hands.tell("Verification", lambda: self._told(flow))
+                self.hands.tell("Verification", lambda: self._told(flow), deeds=_DEEDS)
             case "start" if flow is not None and flow.stage in (Stage.ASKED, Stage.READY):
                 self._ask(f"Go on with the verification of {_named(flow)}?", "accept", flow.flow)
             case "start" | "ask in a room" if device is not None:
@@ -103,6 +106,8 @@ class DeviceList(View):
         emoji = [f"{symbol if pictures else '-'} {name}" for symbol, name in flow.emoji]
         word, what = _STAGES[flow.stage][1:]
         said = [f"{_named(flow)}: {word}", shown(flow.note) or what, ""]
+        if flow.stage is not Stage.COMPARE:
+            return [*said, *emoji, _numbers(flow)]
         return [
             *said,
             *emoji,

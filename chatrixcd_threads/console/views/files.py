@@ -29,6 +29,9 @@ class _Edited:
     looks: int
 
 
+_DEEDS: Final = ("accept", "decline", "undo", "ask history", "edit")
+
+
 class Files(View):
     """Owner: the ui thread."""
 
@@ -160,7 +163,9 @@ class Files(View):
         def look(number: int, line: str) -> str:
             return styles[number] if number < len(styles) else "body"
 
-        self.hands.tell(file.name, lines, style=look, exact=True)
+        chosen = self._selected()
+        deeds = _DEEDS if chosen is not None and chosen.name == file.name else ()
+        self.hands.tell(file.name, lines, style=look, exact=True, deeds=deeds)
 
     def _preview(self) -> list[str]:
         found = self.hands.doors.previews()

@@ -40,7 +40,8 @@ class Rooms(View):
                     f"{deed} {_named(room)}?", lambda: self.hands.type(f"rooms {verb} {shown(room.room_id)}")
                 )
             case "open" if room is not None:
-                self.hands.tell("Room", lambda: _explain(room))
+                deeds = ("accept", "leave") if room.invited_by else ("leave",)
+                self.hands.tell("Room", lambda: _explain(room), deeds=deeds)
             case "join":
                 self.hands.prompt("rooms join ")
             case _:
@@ -91,6 +92,7 @@ def _explain(room: RoomLine) -> list[str]:
         "Commands count there." if room.allowed else "It is not in bot.allowed_rooms: commands do nothing there.",
         f"The settings use it as: {shown(room.bound)}" if room.bound else "",
     ]
+    said += ["x leaves it."]
     if room.unreadable:
         said += [f"{many(room.unreadable, 'key')} to decrypt messages were missing there in the last day."]
     return [*said[:2], *(each for each in said[2:] if each)]
