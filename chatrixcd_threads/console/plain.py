@@ -12,11 +12,12 @@ import os
 import select
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from chatrixcd_threads.console.board import Board, Doors
-from chatrixcd_threads.console.cells import many, shown, shown_line
+from chatrixcd_threads.console.cells import many, shown, shown_line, span
 from chatrixcd_threads.console.status import Grade, Line, is_over, lines, task_word
 from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.threads.service import Service
@@ -26,6 +27,8 @@ log = logging.getLogger("chatrixcd.console")
 _WAIT_SECONDS: Final = 1.0
 _GAP_SECONDS: Final = 0.1
 _MOST_LOG_LINES: Final = 200
+_MOST_LOOKED_AT: Final = 100_000  # log lines in one go: a flood may never end
+_MOST_QUESTIONS: Final = 20
 _PIECE: Final = 512  # what a writable pipe or terminal takes without waiting
 _LONGEST: Final = 4_096
 _HELP: Final = "Type a command as in a room, without the prefix: help, status, run, stop 42."
@@ -46,6 +49,7 @@ class Plain(Service):
         self._cursor = 0
         self._states: dict[str, tuple[Grade, str, str]] = {}
         self._tasks: dict[tuple[int, int], str] | None = None
+        self._questions: frozenset[tuple[int, str, str, str]] | None = None  # None: not looked yet
         self._heard: dict[str, str] = {}
         self._typed: dict[str, str] = {}
         self._pending = b""
@@ -99,6 +103,7 @@ class Plain(Service):
             if self._states.get(line.name) != state:
                 self._states[line.name] = state
                 yield f"{line.name}: {_word(line)}, {line.figure}"
+        yield from self._question_news(board)
         yield from self._task_news(board)
         answers = dict(self._doors.answers())
         for ticket, text in answers.items():
@@ -108,21 +113,29 @@ class Plain(Service):
         self._heard = answers
 
     def _log_news(self) -> Iterator[str]:
-        left_out = 0
-        printed = 0
-        while True:
+        """Of a flood the newest lines: they say how it is now."""
+        newest: deque[str] = deque(maxlen=_MOST_LOG_LINES)
+        count = 0
+        while count < _MOST_LOOKED_AT:
             self._cursor, found = self._doors.log_lines(self._cursor)
             if not found:
                 break
-            room = max(0, _MOST_LOG_LINES - printed)
-            for line in found[:room]:
-                yield shown_line(line)
-            printed += min(room, len(found))
-            left_out += len(found) - min(room, len(found))
-            if left_out > 100_000:
-                break
-        if left_out:
-            yield f"({left_out} log lines are left out)"
+            newest.extend(found)
+            count += len(found)
+        if count > len(newest):
+            yield f"({count - len(newest):,} older log lines are left out)"
+        yield from map(shown_line, newest)
+
+    def _question_news(self, board: Board) -> Iterator[str]:
+        """Each question as it comes: the state says only that there are some."""
+        now = {(each.id, each.room_id, each.asker, each.summary): each for each in board.questions}
+        new = [each for key, each in now.items() if self._questions is not None and key not in self._questions]
+        self._questions = frozenset(now)
+        for each in new[:_MOST_QUESTIONS]:
+            left = span(each.expires_at - board.now)
+            yield f"A question is open: {shown(each.summary)} ({shown(each.asker)}), ends in {left}"
+        if len(new) > _MOST_QUESTIONS:
+            yield f"(and {len(new) - _MOST_QUESTIONS} more questions)"
 
     def _task_news(self, board: Board) -> Iterator[str]:
         now = {(each.project_id, each.task_id): each for each in board.tasks}

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from urwid.testing import ScriptedScreen
 
 from chatrixcd_threads.console import rescue
-from chatrixcd_threads.console.board import Link
+from chatrixcd_threads.console.board import Link, QuestionLine
 from chatrixcd_threads.console.frame import Frame
 from chatrixcd_threads.console.guard import only_this_thread
 from chatrixcd_threads.console.plain import Plain
 from chatrixcd_threads.console.ring import KEPT_LINES, LONGEST_LINE, MOST_AT_ONCE, Ring, RingHandler
 from chatrixcd_threads.console.service import FRAME_SECONDS, LOG_SECONDS, Console
 from chatrixcd_threads.text.redact import MASK, RedactingFormatter, Redactor
-from tests.console.sample import Feed, stormy
+from tests.console.sample import NOW, Feed, stormy
 
 LIMIT = 20.0
 Talk = tuple[Feed, Plain, Callable[[str], None], Callable[..., str]]
@@ -368,6 +368,33 @@ def test_plain_tells_changes_once(
     write("state\nping\n")
     until("Asked: ping")
     assert until("Restart: safe", 2).count("Matrix: ok") == 2
+
+
+def test_plain_shows_the_newest_lines_of_a_flood(talk: Talk) -> None:
+    feed, plain, _, until = talk
+    until("Restart: safe")
+    for number in range(5_000):
+        feed.ring.add(f"line {number} of the flood")
+    plain.poke()
+    said = until("line 4999 of the flood")
+    assert "line 4801 of the flood" in said
+    assert said.index("left out") < said.index("line 4999")
+
+
+def test_plain_tells_every_question_that_comes(talk: Talk) -> None:
+    feed, plain, _, until = talk
+    until("Restart: safe")
+    new = tuple(
+        QuestionLine("@bob:example.org", "!ops:example.org", f"run Job {n}", NOW + 300, 8 + n) for n in range(25)
+    )
+    feed.now = dataclasses.replace(feed.now, questions=(*feed.now.questions, *new[:1]))
+    plain.poke()
+    until("A question is open: run Job 0 (@bob:example.org), ends in 5 min")
+    feed.now = dataclasses.replace(feed.now, questions=new)
+    plain.poke()
+    said = until("(and 4 more questions)")
+    assert said.count("run Job 0 (") == 1
+    assert "run Deploy the web shop (@ann:example.org), ends" not in said
 
 
 def test_plain_asks_before_it_stops_the_bot(
