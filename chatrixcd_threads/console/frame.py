@@ -500,6 +500,10 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
     def prompt(self, start: str) -> None:
         self.bar = Bar(":", start, self._history, self._names, self._command if start else self._send)
 
+    def select(self, view: str, key: Hashable) -> None:
+        if key is not None and view in self.views:
+            self.views[view].select(key)
+
     def notice(self, sentence: str) -> None:
         self._notice = shown(sentence)
 

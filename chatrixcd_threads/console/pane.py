@@ -29,6 +29,7 @@ class Pane(urwid.Widget):
         self._rows = EMPTY
         self._focus = self._top = 0
         self._height = 1
+        self._wanted: Hashable = None  # to be selected as soon as there is such a row
         self._shown: list[tuple[Row, str]] = []
         self._encoded: dict[tuple[Row, int, str], _Encoded] = {}
 
@@ -62,7 +63,7 @@ class Pane(urwid.Widget):
 
     def give(self, rows: Rows) -> None:
         """Takes over new rows. The selection stays with its key, the view with its text."""
-        key = self.chosen
+        key, self._wanted = self.chosen if self._wanted is None else self._wanted, None
         self._rows = rows
         if key is not None and rows.keys:
             with contextlib.suppress(ValueError):  # it is gone: the selection stays where it was
@@ -74,6 +75,10 @@ class Pane(urwid.Widget):
         before, self._shown = self._shown, self._visible()
         if self._shown != before:
             self._invalidate()
+
+    def choose(self, key: Hashable) -> None:
+        """Selects the row with this key when rows are given next."""
+        self._wanted = key
 
     def go(self, number: int) -> None:
         """Selects a row, or brings it on screen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
@@ -75,6 +76,7 @@ class Line:
     """One part of the bot. `detail` holds what stays the same while nothing happens, `age` what moves with the clock.
 
     `command` is what the key at the right does, in the words of the key table (`view …`, `ask …`).
+    `about` is the key of what is to be selected in the view that it opens.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Line:
     command: str
     age: str = ""
     since: float = 0.0
+    about: Hashable = None
 
     @property
     def figure(self) -> str:
@@ -237,12 +240,16 @@ def _tasks(board: Board) -> Line:
     rest = f" and {len(going) - 1} more" if len(going) > 1 else ""
     detail = f"{len(going) - len(queued) - len(asking)} running, {len(queued)} queued: "
     detail += f"#{first.task_id} {shown(first.name)} for {shown(first.person)}{rest}"
+    about = (first.project_id, first.task_id)
     if asking:
-        return Line("Tasks", Grade.WARN, "ASKS", f"{len(asking)} to be confirmed; {detail}", "2", "look", "view tasks")
+        detail = f"{len(asking)} to be confirmed; {detail}"
+        return Line("Tasks", Grade.WARN, "ASKS", detail, "2", "look", "view tasks", about=about)
     far = pace.full(first, board.now)
     if late:
-        return Line("Tasks", Grade.WARN, "LATE", detail, "2", "output", "view tasks", far, first.started + first.usual)
-    return Line("Tasks", Grade.BUSY, "RUNNING", detail, "2", "output", "view tasks", far)
+        return Line(
+            "Tasks", Grade.WARN, "LATE", detail, "2", "output", "view tasks", far, first.started + first.usual, about
+        )
+    return Line("Tasks", Grade.BUSY, "RUNNING", detail, "2", "output", "view tasks", far, about=about)
 
 
 def _questions(board: Board) -> Line:

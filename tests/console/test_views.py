@@ -13,7 +13,7 @@ import urwid
 import urwid.testing
 from urwid.util import LayeredAttr
 
-from chatrixcd_threads.console.board import Board, Hearing, Link, Reach, TaskLine
+from chatrixcd_threads.console.board import Board, Hearing, Link, QuestionLine, Reach, RoomLine, TaskLine
 from chatrixcd_threads.console.cells import cut, fit, fold, shown, shown_line, wide
 from chatrixcd_threads.console.frame import Frame
 from chatrixcd_threads.console.keys import Table
@@ -171,6 +171,60 @@ def test_a_crowd_opens_quickly(view: str) -> None:
         made.render((200, 60), True)
         took.append(time.thread_time() - begun)
     assert statistics.median(took) < 0.3
+
+
+def crowd() -> Board:
+    """With 200 questions and 100 invites on top, and one task among 1,000 that asks."""
+    board = crowded()
+    asks = dataclasses.replace(board.tasks[4], status="waiting_confirmation", name="Gate")
+    questions = tuple(QuestionLine(f"@p{n}:x", "!o:x", f"run Job {n}", NOW + n, n) for n in range(200))
+    invites = tuple(RoomLine(f"!i{n}:x", f"Invite {n}", False, 0, f"@stranger{n}:example.org") for n in range(100))
+    tasks = (*board.tasks[:4], asks, *board.tasks[5:])
+    return dataclasses.replace(board, tasks=tasks, questions=questions, rooms=(*board.rooms, *invites))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_one_among_many_is_found(size: tuple[int, int]) -> None:
+    for view, word, there in (
+        ("2", "ASKS", "Gate"),
+        ("2", "#997", "997"),
+        ("3", "stranger77", "Invite 77"),
+        ("4", "job 150", "run Job 150"),
+    ):
+        feed = Feed(crowd())
+        made = frame(feed)
+        rows = screen(made, size, view, "/", *word, "enter")
+        text = "\n".join(rows)
+        assert there in text
+        assert f"/{word}: 1" in text
+        chosen = [row for row in rows if row.startswith("›")]
+        assert len(chosen) == 1
+        assert f"/{word}" not in "\n".join(screen(made, size, "/", "enter"))
+        assert "Press / and" in "\n".join(screen(made, size, "/", *"nope", "enter"))
+    assert "[/]filter" in screen(frame(Feed(crowd())), (80, 24), "2")[-1]
+
+
+def test_what_is_read_stays_although_the_filter_does_not_fit_it_any_more() -> None:
+    feed = full()
+    made = frame(feed)
+    screen(made, (80, 24), "2", "/", *"running", "enter", "enter")
+    tasks = tuple(dataclasses.replace(each, status="success") for each in feed.now.tasks)
+    feed.now = dataclasses.replace(feed.now, tasks=tasks)
+    made.refresh()
+    assert "── #4711" in "\n".join(screen(made, (80, 24)))
+
+
+def test_the_first_page_leads_to_what_it_speaks_of() -> None:
+    feed = Feed(dataclasses.replace(crowd(), rooms=()))
+    made = frame(feed)
+    screen(made, (80, 24), "2", "/", *"nothing", "enter", "esc")
+    for _ in range(20):
+        if "Tasks" in next(row for row in screen(made, (80, 24)) if row.startswith("›")):
+            break
+        made.keypress((80, 24), "down")
+    rows = screen(made, (80, 24), "enter")
+    (chosen,) = [row for row in rows if row.startswith("›")]
+    assert "Gate" in chosen
 
 
 def test_opening_does_not_grow_with_the_crowd() -> None:

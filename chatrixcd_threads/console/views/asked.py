@@ -9,7 +9,7 @@ from chatrixcd_threads.console.board import Board, LaunchLine, QuestionLine
 from chatrixcd_threads.console.cells import many, shown, span
 from chatrixcd_threads.console.rows import Row, Rows
 from chatrixcd_threads.console.status import Grade, in_doubt, style, symbol
-from chatrixcd_threads.console.views.base import View, table
+from chatrixcd_threads.console.views.base import Filtered, table
 
 _CANNOT: Final = {
     "withdraw": "Only a question can be withdrawn.",
@@ -18,7 +18,7 @@ _CANNOT: Final = {
 }
 
 
-class Asked(View):
+class Asked(Filtered):
     """Owner: the ui thread."""
 
     name = "asked"
@@ -30,13 +30,15 @@ class Asked(View):
         """What is in doubt first, then what is being sent, then questions by the time that is left."""
         self._now = board.now
         launches = sorted(board.launches, key=lambda each: not in_doubt(each.state))
-        self._things = (*launches, *sorted(board.questions, key=lambda each: each.expires_at))
+        questions = sorted(board.questions, key=lambda each: each.expires_at)
+        things: tuple[LaunchLine | QuestionLine, ...] = (*launches, *questions)
+        self._things = tuple(each for each in things if not self.needle or self.has(*_words(each)))
         keys = [
             each.token if isinstance(each, LaunchLine) else (each.id, each.room_id, each.asker, each.summary)
             for each in self._things
         ]
         if not keys:
-            self.pane.give(Rows.of([Row((("dim", "No question is open and no launch is in doubt."),))]))
+            self.pane.give(Rows.of([self.nothing("No question is open and no launch is in doubt.")]))
             return
         self.pane.give(Rows(0, len(keys), lambda n: _row(self._things[n], columns, board.now), keys))
 
@@ -66,9 +68,17 @@ class Asked(View):
         return True
 
     def heading(self, board: Board) -> str:
-        return (
+        said = (
             f"{many(len(board.questions), 'question')}, {many(len(board.launches), 'launch', 'launches')} not settled"
         )
+        return self.filtered(said, len(self._things))
+
+
+def _words(thing: LaunchLine | QuestionLine) -> tuple[str, ...]:
+    """What the line can be found by."""
+    if isinstance(thing, QuestionLine):
+        return ("question", thing.asker, thing.room_id, thing.summary)
+    return (thing.name, thing.token, thing.person, thing.room_id, thing.state)
 
 
 def _deeds(thing: LaunchLine | QuestionLine) -> tuple[str, ...]:

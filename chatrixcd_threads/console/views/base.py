@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 import urwid
 
 from chatrixcd_threads.console.board import Board, Doors
-from chatrixcd_threads.console.cells import fit
+from chatrixcd_threads.console.cells import fit, shown
 from chatrixcd_threads.console.pane import Pane
 from chatrixcd_threads.console.rows import Part, Row
 
@@ -50,6 +50,9 @@ class Hands(Protocol):
     def perform(self, command: str) -> bool:
         """A command of the key table that is not the view's own."""
 
+    def select(self, view: str, key: Hashable) -> None:
+        """What is to be selected in a view when it is drawn next; None: nothing else than was."""
+
     def notice(self, sentence: str) -> None:
         """One line above the footer, until the next key."""
 
@@ -83,6 +86,10 @@ class View:
         """Does a command of the key table. False: it is not the view's."""
         return self.pane.move(command)
 
+    def select(self, key: Hashable) -> None:
+        """Selects the line with this key at the next drawing."""
+        self.pane.choose(key)
+
     def heading(self, board: Board) -> str:
         """What stands in the header besides the title."""
         return ""
@@ -98,6 +105,34 @@ class View:
     def search(self, needle: str) -> bool | None:
         """Searches; None: this view has no search."""
         return None
+
+
+class Filtered(View):
+    """Owner: the ui thread. A list that may be long: only the lines with a word are shown, for as long as one wants it."""
+
+    needle = ""
+
+    def search(self, needle: str) -> bool | None:
+        """Filters; an empty word shows everything again. The view itself says when nothing is left."""
+        self.needle = needle.strip()
+        return True
+
+    def select(self, key: Hashable) -> None:
+        self.needle = ""
+        super().select(key)
+
+    def has(self, *words: str) -> bool:
+        """Whether the line that has these words is shown while there is a filter."""
+        return self.needle.casefold() in " ".join(words).casefold()
+
+    def filtered(self, said: str, count: int) -> str:
+        """The heading, with the filter and what it leaves in front where there is one."""
+        return f"/{self.needle}: {count} of {said}" if self.needle else said
+
+    def nothing(self, otherwise: str) -> Row:
+        """The line that stands in an empty list."""
+        said = f"No line has “{self.needle}” in it. Press / and enter to see all." if self.needle else otherwise
+        return Row((("dim", shown(said)),))
 
 
 def table(columns: int, cells: Sequence[tuple[str, str, int]]) -> Row:

@@ -52,7 +52,10 @@ class First(View):
         if command == "open":
             chosen = self.pane.chosen
             line = next((each for each in self._lines if isinstance(chosen, tuple) and each.name == chosen[0]), None)
-            return line is not None and self.hands.perform(line.command)
+            if line is None:
+                return False
+            self.hands.select(line.command.removeprefix("view "), line.about)
+            return self.hands.perform(line.command)
         acted = super().act(command)
         self._moved = self._moved or acted
         return acted

@@ -6,10 +6,10 @@ from chatrixcd_threads.console.board import Board, RoomLine
 from chatrixcd_threads.console.cells import many, shown
 from chatrixcd_threads.console.rows import Row, Rows
 from chatrixcd_threads.console.status import Grade, style, symbol
-from chatrixcd_threads.console.views.base import View, table
+from chatrixcd_threads.console.views.base import Filtered, table
 
 
-class Rooms(View):
+class Rooms(Filtered):
     """Owner: the ui thread."""
 
     name = "rooms"
@@ -17,12 +17,13 @@ class Rooms(View):
     _rooms: tuple[RoomLine, ...] = ()
 
     def draw(self, board: Board, columns: int, height: int) -> None:
-        self._rooms = tuple(sorted(board.rooms, key=lambda each: (not each.invited_by, each.name.casefold())))
+        kept = (each for each in board.rooms if not self.needle or self.has(each.name, each.room_id, *_words(each)))
+        self._rooms = tuple(sorted(kept, key=lambda each: (not each.invited_by, each.name.casefold())))
         keys = [each.room_id for each in self._rooms]
         if keys:
             self.pane.give(Rows(0, len(keys), lambda n: _row(self._rooms[n], columns), keys))
         else:
-            self.pane.give(Rows.of([Row((("dim", "The bot is in no room. Invite it, or press o."),))]))
+            self.pane.give(Rows.of([self.nothing("The bot is in no room. Invite it, or press o.")]))
 
     def act(self, command: str) -> bool:
         room = self._selected()
@@ -52,7 +53,7 @@ class Rooms(View):
         invites = sum(bool(each.invited_by) for each in board.rooms)
         mute = sum(each.may_speak is False for each in board.rooms)
         said = f"{many(len(board.rooms) - invites, 'room')}, {many(invites, 'invite')}"
-        return f"{said}, {mute} where it may not speak" if mute else said
+        return self.filtered(f"{said}, {mute} where it may not speak" if mute else said, len(self._rooms))
 
     def _selected(self) -> RoomLine | None:
         number = self.pane.selected
@@ -70,6 +71,12 @@ def trouble(room: RoomLine) -> str:
     if room.may_speak is False:
         return "may not speak"
     return "not in allowed_rooms" if not room.allowed else ""
+
+
+def _words(room: RoomLine) -> tuple[str, ...]:
+    """What the room can be found by besides its name."""
+    mute = "mute" if room.may_speak is False else ""
+    return (f"invite {room.invited_by}" if room.invited_by else "joined", trouble(room), mute, room.bound)
 
 
 def _explain(room: RoomLine) -> list[str]:

@@ -14,7 +14,7 @@ from chatrixcd_threads.console.pane import Pane
 from chatrixcd_threads.console.reader import Reader, looks_bad
 from chatrixcd_threads.console.rows import Row, Rows
 from chatrixcd_threads.console.status import Grade, is_over, style, symbol, task_grade, task_word
-from chatrixcd_threads.console.views.base import Hands, View, table
+from chatrixcd_threads.console.views.base import Filtered, Hands, table
 
 _BOTH: Final = 14  # rows from which list and output stand together
 _ROOMY: Final = 110  # columns from which the times have a column of their own
@@ -27,7 +27,7 @@ def looks_odd(line: str) -> bool:
     return looks_bad(line) or _ODD.search(line) is not None
 
 
-class Tasks(View):
+class Tasks(Filtered):
     """Owner: the ui thread."""
 
     name = "tasks"
@@ -56,10 +56,11 @@ class Tasks(View):
     def draw(self, board: Board, columns: int, height: int) -> None:
         """Running tasks first, newest first; the output of the selected one below it. A task that moves on stays in place."""
         self._now = board.now
-        self._tasks = tuple(sorted(board.tasks, key=lambda each: (is_over(each), -each.task_id, each.project_id)))
+        kept = (each for each in board.tasks if self._is_shown(each))
+        self._tasks = tuple(sorted(kept, key=lambda each: (is_over(each), -each.task_id, each.project_id)))
         keys = [(each.project_id, each.task_id) for each in self._tasks]
         digits = max((len(str(each.task_id)) for each in self._tasks), default=0)
-        nobody = Row((("dim", "No task is followed. Start one with  :run"),))
+        nobody = self.nothing("No task is followed. Start one with  :run")
         rows = (
             Rows(0, len(keys), lambda n: _row(self._tasks[n], columns, board.now, digits), keys)
             if keys
@@ -104,19 +105,26 @@ class Tasks(View):
         going = [each for each in board.tasks if not is_over(each)]
         asking = sum(each.status == "waiting_confirmation" for each in going)
         late = sum(pace.is_late(each, board.now) for each in going)
-        said = [f"{many(len(board.tasks), 'task')}, {len(going)} not over"]
+        said = [self.filtered(f"{many(len(board.tasks), 'task')}, {len(going)} not over", len(self._tasks))]
         said += [f"{asking} to be confirmed"] if asking else []
         said += [f"{late} late"] if late else []
         return ", ".join(said)
 
     def search(self, needle: str) -> bool | None:
-        return self.reader.search(needle) if self._reading else None
+        return self.reader.search(needle) if self._reading else super().search(needle)
 
     def on_screen(self) -> list[str]:
         return self.reader.on_screen() if self._reading else []
 
     def line(self) -> str:
         return self.reader.line() if self._reading else ""
+
+    def _is_shown(self, task: TaskLine) -> bool:
+        """What is being read stays, whatever becomes of it."""
+        if not self.needle or (self._reading and self.pane.chosen == (task.project_id, task.task_id)):
+            return True
+        late = "late" if not is_over(task) and pace.is_late(task, self._now) else ""
+        return self.has(f"#{task.task_id}", task.name, task.person, task.stopper or "", task_word(task.status), late)
 
     def _from(self, level: int) -> None:
         self._level = level
