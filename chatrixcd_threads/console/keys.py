@@ -128,7 +128,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "open",
         "threads",
         "stack",
-        "what the thread, or the one that works for the lane, is doing right now",
+        "everything about the line, and what the thread, or the one that works for the lane, is doing right now",
     ),
     Key((">",), "next error", "log", "next error", "the next error"),
     Key(("<",), "previous error", "log", "error before", "the error before"),

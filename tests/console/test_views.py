@@ -19,6 +19,7 @@ from chatrixcd_threads.console.frame import Frame
 from chatrixcd_threads.console.keys import Table
 from chatrixcd_threads.console.status import Grade, lines
 from chatrixcd_threads.console.themes import STYLES, THEMES, palette
+from chatrixcd_threads.console.views.help import Help
 from chatrixcd_threads.events import Devices
 from tests.console.sample import NAMES, NASTY, NOW, WIDE, Feed, audit_lines, calm, crowded, stormy
 
@@ -325,6 +326,38 @@ def test_the_tabs_fit_at_80_columns_with_their_names() -> None:
         row = screen(frame(full()), (80, 24), view)[1]
         for name in ("First", "Tasks", "Rooms", "Asked", "Log", "Audit"):
             assert name in row
+
+
+def test_on_a_small_terminal_the_reason_of_the_worst_can_be_read() -> None:
+    text = joined((40, 12))
+    assert "https://semaphore.example.org refused the connection, tried again each 10 s, 2 time-outs in 5 min" in text
+    assert "[6]" in text  # and the next problems stay in view
+    down = joined((40, 12), *["down"] * 12).replace("› ", "")
+    assert "line 41, column 3: “semaphor” is no key; did you mean “semaphore”?" in down
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_help_loses_nothing(size: tuple[int, int]) -> None:
+    made = frame(full())
+    screen(made, size, "?")
+    view = made.view
+    assert isinstance(view, Help)
+    page = [view.reader._at(number) for number in range(view.reader._high)]
+    assert not any("…" in line for line in page)
+    assert all(wide(line) <= size[0] for line in page)
+    text = " ".join(" ".join(page).split())
+    for heading, entries in Table().sections(without="wizard"):
+        assert heading in text
+        for keys, said in entries:
+            assert f"{keys}{':' if size[0] < 60 else ''} {said}" in text
+
+
+def test_a_small_terminal_says_why_a_thread_does_not_run() -> None:
+    assert "BACKOFF follower ConnectionError" in joined((40, 12), "6")
+    text = joined((40, 12), "6", "enter").replace("│", "")
+    assert "BACKOFF for 2 h" in " ".join(text.split())
+    figures = " ".join(joined((40, 12), "6", *"jjjjjj", "enter").replace("│", "").split())
+    assert "inbox 3 of 1,000, outbox" in figures
 
 
 @pytest.mark.parametrize("size", SIZES)

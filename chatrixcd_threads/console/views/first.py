@@ -14,6 +14,8 @@ from chatrixcd_threads.console.views.base import View
 
 _WIDE: Final = 60
 MORE: Final = 2  # rows a line may have below its first
+_CHOSEN: Final = 5  # and the selected one where a row holds little
+_INDENT: Final = 2
 
 
 class First(View):
@@ -31,7 +33,8 @@ class First(View):
         self._moved = self._moved or bool(self.pane.selected)  # by the mouse: undisturbed the first row is selected
         chosen = self.pane.chosen
         name = chosen[0] if isinstance(chosen, tuple) else None
-        most = {line.name: MORE if line.name == name else 0 for line in self._lines}
+        chosen_most = MORE if columns >= _WIDE else min(_CHOSEN, height - 1)
+        most = {line.name: chosen_most if line.name == name else 0 for line in self._lines}
         spare = height - len(self._lines)
         spare -= sum(len(_rows(line, columns, most[line.name], can_unicode())) - 1 for line in self._lines)
         # A second row for each that needs one, before any gets a third: every question is answered. Problems go first.
@@ -77,9 +80,19 @@ def _rows(line: Line, columns: int, spare: int, unicode: bool) -> list[Row]:
     ]
     taken = 2 + 10 + 11
     room = columns - taken - (wide(step) + 1 if roomy else 5)
-    parts = fold(line.figure, room, 1 + spare)
+    parts = fold(line.figure, room, 1 + spare) if roomy else _narrow(line.figure, room, columns, spare)
     # figure, then the key of the next step at the right edge; a narrow terminal shows the key alone
     first: list[Part] = [("body", fit(parts[0], room)), ("body", " ")]
     first.append(("dim" if line.grade >= Grade.OK else "title", step if roomy else cut(f"[{line.key}]", 4)))
-    rest = [Row((("body", " " * (taken - 2)), ("body", part))) for part in parts[1:]]
+    indent = " " * (taken - 2 if roomy else _INDENT)
+    rest = [Row((("body", indent), ("body", part))) for part in parts[1:]]
     return [Row((*head, *first)), *rest]
+
+
+def _narrow(figure: str, room: int, columns: int, spare: int) -> list[str]:
+    """Below the first row a narrow terminal gives the whole width: eleven columns of it hold no reason."""
+    first = fold(figure, room, 2)
+    if not spare or len(first) == 1:
+        return [cut(figure, room)]
+    begun = first[0] if figure[len(first[0]) :].startswith(" ") else ""  # a word that is broken stands below as a whole
+    return [begun, *fold(figure[len(begun) :], columns - 2 - _INDENT, spare)]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import urwid
 
 from chatrixcd_threads.console.board import Board
-from chatrixcd_threads.console.cells import fit, fold, shown
+from chatrixcd_threads.console.cells import fit, fold, shown, wide
 from chatrixcd_threads.console.keys import Table
 from chatrixcd_threads.console.reader import Reader
 from chatrixcd_threads.console.views.base import Hands, View
+
+_BESIDE: Final = 60  # columns from which the text stands beside its keys
+_KEYS: Final = 18
+_MOST: Final = 40  # lines of an entry: all of it
 
 
 class Help(View):
@@ -46,14 +51,13 @@ class Help(View):
             self._headings.add(len(lines))
             lines.append(heading)
             for keys, text in entries:
-                parts = fold(text, columns - 22, 4)
-                lines.append(f"  {fit(keys, 18)}  {parts[0]}")
-                lines += [" " * 22 + part for part in parts[1:]]
+                lines += _entry(keys, text, columns)
             lines.append("")
         if names:
-            self._headings.add(len(lines))
-            lines += ["Commands (press : and type one; help NAME explains it)"]
-            lines += [f"  {part}" for part in fold(", ".join(names), columns - 2, 20)]
+            heading_lines = fold("Commands (press : and type one; help NAME explains it)", columns)
+            self._headings.update(range(len(lines), len(lines) + len(heading_lines)))
+            lines += heading_lines
+            lines += [f"  {part}" for part in fold(", ".join(names), columns - 2, _MOST)]
         self.reader.give(0, len(lines), lambda number: lines[number] if number < len(lines) else "")
 
     def act(self, command: str) -> bool:
@@ -67,3 +71,15 @@ class Help(View):
 
     def line(self) -> str:
         return self.reader.line()
+
+
+def _entry(keys: str, text: str, columns: int) -> list[str]:
+    """Keys with their text beside them; after them where that leaves too little room, below where the keys take too much."""
+    if columns < _BESIDE:
+        first, *rest = fold(f"{keys}: {text}", columns - 4, _MOST)
+        return [f"  {first}", *(f"    {part}" for part in rest)]
+    parts = fold(text, columns - 4 - _KEYS, _MOST)
+    below = [" " * (4 + _KEYS) + part for part in parts]
+    if wide(keys) > _KEYS:
+        return [f"  {keys}", *below]
+    return [f"  {fit(keys, _KEYS)}  {parts[0]}", *below[1:]]

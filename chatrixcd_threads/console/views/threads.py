@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from typing import Final
 
 from chatrixcd_threads.console.board import Board, Depth, Lag, LaneLine
@@ -22,14 +23,14 @@ class Threads(View):
 
     name = "threads"
     title = "Threads"
-    _lanes: tuple[LaneLine, ...] = ()
+    _board: Board | None = None
     tab = "Thread"
 
     def draw(self, board: Board, columns: int, height: int) -> None:
         """The worst thread first, then the queues, then the longest lanes."""
         threads = sorted(board.threads, key=lambda each: min(thread_grade(each), Grade.OK))
         rooms = {room.room_id: room.name for room in board.rooms}
-        self._lanes = board.lanes
+        self._board = board
         rows = [_row(each, columns) for each in threads]
         rows += [_jobs(board, columns), _queues(board.depths, columns), _lag(board.lag, columns)]
         rows += [_lane(each, rooms.get(each.room) or each.room, columns) for each in board.lanes]
@@ -39,23 +40,40 @@ class Threads(View):
     def act(self, command: str) -> bool:
         if command != "open":
             return super().act(command)
-        thread = self._thread()
-        if thread:
-            self.hands.tell(f"Stack of {thread}", lambda: self._stack(thread), exact=True)
+        chosen = self.pane.chosen
+        lane = self._lane(chosen)
+        if isinstance(chosen, str):
+            said = lambda: [*self._facts(chosen), "", *self._stack(chosen)]  # noqa: E731
+            self.hands.tell(f"Stack of {chosen}", said, exact=True)
+        elif lane is not None:
+            title = f"Stack of {shown(lane.thread)}" if lane.thread else "Lane"
+            self.hands.tell(title, lambda: _lane_facts(lane, self._stack), exact=True)
+        elif isinstance(chosen, tuple):
+            self.hands.tell("Queues and jobs", self._figures)
         return True
 
     def heading(self, board: Board) -> str:
         return f"{many(len(board.threads), 'thread')}, {many(sum(each.restarts for each in board.threads), 'restart')}"
 
-    def _thread(self) -> str:
-        """The selected thread, or the one that works for the selected lane."""
-        chosen = self.pane.chosen
-        if isinstance(chosen, str):
-            return chosen
-        lane = next((each for each in self._lanes if ("lane", each.room, each.sender) == chosen), None)
-        if lane is not None and not lane.thread:
-            self.hands.notice("No thread works for this lane at the moment.")
-        return lane.thread if lane is not None else ""
+    def _lane(self, chosen: Hashable) -> LaneLine | None:
+        lanes = self._board.lanes if self._board is not None else ()
+        return next((each for each in lanes if ("lane", each.room, each.sender) == chosen), None)
+
+    def _facts(self, name: str) -> list[str]:
+        """What the row of a thread says, whole: a narrow terminal cuts it."""
+        thread = next((each for each in self._board.threads if each.name == name), None) if self._board else None
+        if thread is None:
+            return ["This thread is not there any more."]
+        restarts = many(thread.restarts, "restart")
+        said = f"{thread.state} for {span(thread.since)}, beat {span(thread.beat_age)} ago, {restarts}"
+        return [said, *([shown(thread.problem)] if thread.problem else [])]
+
+    def _figures(self) -> list[str]:
+        board = self._board
+        if board is None:
+            return []
+        said = {"Jobs": _jobs_said(board), "Queues": _depths_said(board.depths), "Sync loop": _lag_said(board.lag)}
+        return [f"{name}: {each}" for name, each in said.items()]
 
     def _stack(self, name: str) -> list[str]:
         return [shown_line(line) for line in self.hands.doors.stack_of(name)] or ["There is no such thread now."]
@@ -66,37 +84,63 @@ def _row(thread: ThreadInfo, columns: int) -> Row:
     cells = [
         (style(grade), f"{symbol(grade)} {thread.state}", 10),
         ("title", shown(thread.name), 10),
-        ("body", f"beat {span(thread.beat_age)} ago", 15),
     ]
     said = shown(thread.problem)
-    if columns >= _ROOMY:
-        cells += [("body", f"for {span(thread.since)}", 10), ("body", many(thread.restarts, "restart"), 11)]
+    beat = f"beat {span(thread.beat_age)} ago"
+    if columns < _ROOMY:
+        return table(columns, [*cells, ("body", said or beat, 0)])
+    cells += [
+        ("body", beat, 15),
+        ("body", f"for {span(thread.since)}", 10),
+        ("body", many(thread.restarts, "restart"), 11),
+    ]
     return table(columns, [*cells, ("body", said, 0)])
 
 
+def _jobs_said(board: Board) -> str:
+    return f"{board.lanes_running} running, {board.lanes_waiting} waiting, {board.given_up} given up"
+
+
 def _jobs(board: Board, columns: int) -> Row:
-    said = f"{board.lanes_running} running, {board.lanes_waiting} waiting, {board.given_up} given up"
-    return table(columns, [("dim", "Jobs", 10), ("dim", said, 0)])
+    return table(columns, [("dim", "Jobs", 10), ("dim", _jobs_said(board), 0)])
+
+
+def _depths_said(depths: tuple[Depth, ...]) -> str:
+    return ", ".join(
+        f"{shown(each.name)} {each.count:,}" + (f" of {each.most:,}" if each.most else "") for each in depths
+    )
+
+
+def _lag_said(lag: Lag) -> str:
+    return f"p50 {_milliseconds(lag.p50)}, p99 {_milliseconds(lag.p99)} late" if lag.count else "not measured yet"
 
 
 def _queues(depths: tuple[Depth, ...], columns: int) -> Row:
     full = any(each.most and each.count * 2 > each.most for each in depths)
-    said = ", ".join(
-        f"{shown(each.name)} {each.count:,}" + (f" of {each.most:,}" if each.most else "") for each in depths
-    )
     look = style(Grade.WARN) if full else "dim"
-    return table(columns, [(look, f"{symbol(Grade.WARN)} Queues" if full else "Queues", 10), (look, said, 0)])
+    title = f"{symbol(Grade.WARN)} Queues" if full else "Queues"
+    return table(columns, [(look, title, 10), (look, _depths_said(depths), 0)])
 
 
 def _lag(lag: Lag, columns: int) -> Row:
     late = lag.p99 > LATE_LOOP
     look = style(Grade.WARN) if late else "dim"
-    said = f"p50 {_milliseconds(lag.p50)}, p99 {_milliseconds(lag.p99)} late" if lag.count else "not measured yet"
-    return table(columns, [(look, f"{symbol(Grade.WARN)} Loop" if late else "Sync loop", 10), (look, said, 0)])
+    return table(
+        columns, [(look, f"{symbol(Grade.WARN)} Loop" if late else "Sync loop", 10), (look, _lag_said(lag), 0)]
+    )
 
 
 def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms" if seconds < 0.1 else f"{seconds * 1000:,.0f} ms"
+
+
+def _lane_facts(lane: LaneLine, stack: Callable[[str], list[str]]) -> list[str]:
+    """Who is served, with what and for how long; and what the thread is doing that works for it."""
+    works = f"works for {span(lane.age)}" if lane.age is not None else "is queued"
+    said = [f"{shown(lane.job)} of {shown(lane.sender)} in {shown(lane.room)} {works}, {lane.waiting} waiting.", ""]
+    if not lane.thread:
+        return [*said, "No thread works for this lane at the moment."]
+    return [*said, f"{shown(lane.thread)}:", *stack(lane.thread)]
 
 
 def _lane(lane: LaneLine, room: str, columns: int) -> Row:
