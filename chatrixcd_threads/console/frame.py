@@ -189,7 +189,8 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         state = f"{symbol(min(grade, Grade.OK))} {said}"
         if rows == 1:
             said = " · ".join(part for part in (state, self._heading(board)) if part)
-            first: list[Part] = [("tab", f" {self.view.title} "), ("header", f" {said}")]
+            title = f" {self.view.title} "
+            first: list[Part] = [("tab", title), ("header", cut(f" {said}", columns - wide(title)))]
             lines = [Row(tuple(first))]
             self._tabs = []
         else:

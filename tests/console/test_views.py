@@ -402,6 +402,28 @@ def test_the_output_is_filtered_by_level() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
+def test_states_and_times_are_not_cut(size: tuple[int, int]) -> None:
+    (question,) = stormy().questions
+    for left, said in ((59 * 60, "59 min left"), (47 * 3_600, "47 h left"), (59, "59 s left")):
+        board = dataclasses.replace(stormy(), questions=(dataclasses.replace(question, expires_at=NOW + left),))
+        assert said in joined(size, "4", board=board)
+    waits = TaskLine(1, 5, "Deploy", "waiting", "@a:x", "!o:x", None)
+    asks = TaskLine(1, 6, "Gate", "waiting_confirmation", "@a:x", "!o:x", None)
+    rows = screen(frame(Feed(dataclasses.replace(stormy(), tasks=(waits, asks)))), size, "2")
+    listed = [row for row in rows if "#5" in row or "#6" in row]
+    assert not any("…" in row for row in listed[:2])
+    assert "…" in rows[0] or size[0] > 40  # what is cut in the header says so
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_an_invite_says_who_invites_and_nothing_that_is_not_known(size: tuple[int, int]) -> None:
+    row = next(row for row in screen(frame(full()), size, "3") if "invite <b>" in row)
+    assert "open" not in row
+    assert "@new:exa" in row
+    assert row.count("!new:example.org") <= 1
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_rooms_say_where_the_bot_cannot_serve(size: tuple[int, int]) -> None:
     text = joined(size, "3")
     assert "invite" in text

@@ -11,6 +11,7 @@ from chatrixcd_threads.console.rows import Row, Rows
 from chatrixcd_threads.console.status import Grade, in_doubt, style, symbol
 from chatrixcd_threads.console.views.base import Filtered, table
 
+_STATE: Final = 14  # columns: “▸ 59 min left”
 _CANNOT: Final = {
     "withdraw": "Only a question can be withdrawn.",
     "started": "Only a launch in doubt can be resolved.",
@@ -90,7 +91,7 @@ def _deeds(thing: LaunchLine | QuestionLine) -> tuple[str, ...]:
 def _row(thing: LaunchLine | QuestionLine, columns: int, now: float) -> Row:
     if isinstance(thing, LaunchLine):
         grade = Grade.BAD if in_doubt(thing.state) else Grade.BUSY
-        cells = [(style(grade), f"{symbol(grade)} {shown(thing.state)}", 11), ("body", shown(thing.name), 0)]
+        cells = [(style(grade), f"{symbol(grade)} {shown(thing.state)}", _STATE), ("body", shown(thing.name), 0)]
         if columns < 60:
             return table(columns, cells)
         since = f"since {span(now - thing.since)}" if thing.since else ""
@@ -98,7 +99,7 @@ def _row(thing: LaunchLine | QuestionLine, columns: int, now: float) -> Row:
     left = thing.expires_at - now
     grade = Grade.BUSY if left > 60 else Grade.WARN
     cells = [
-        (style(grade), f"{symbol(grade)} {span(left)} left", 11),
+        (style(grade), f"{symbol(grade)} {span(left)} left", _STATE),
         ("body", shown(thing.summary), 0),
     ]
     return table(columns, [*cells, ("body", shown(thing.asker), 24)] if columns >= 60 else cells)

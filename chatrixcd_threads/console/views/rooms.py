@@ -115,11 +115,15 @@ def _row(room: RoomLine, columns: int) -> Row:
     ]
     if columns >= 60:
         said = f"from {room.invited_by}" if room.invited_by else f"{locked}, {many(room.members, 'member')}"
+        wide = columns >= 120  # then the room's id has a column of its own
         hints = [wrong, room.bound, f"{room.unreadable} unreadable" if room.unreadable else ""]
         more = ", ".join(shown(each) for each in hints if each)
-        cells += [("body", shown(said), 22), ("warn" if wrong else "dim", more or shown(room.room_id), columns // 4)]
-        if columns >= 120:
+        beside = more or ("" if wide else shown(room.room_id))
+        cells += [("body", shown(said), max(22, columns // 6)), ("warn" if wrong else "dim", beside, columns // 4)]
+        if wide:
             cells.append(("dim", shown(room.room_id), columns // 5))
+    elif room.invited_by:
+        cells.append(("body", shown(room.invited_by), 15))  # whether it is encrypted is not known yet
     else:
         cells.append(("warn" if wrong else "dim", "mute" if room.may_speak is False else locked, 9))
     return table(columns, cells)

@@ -19,6 +19,7 @@ from chatrixcd_threads.console.views.base import Filtered, Hands, table
 _BOTH: Final = 14  # rows from which list and output stand together
 _ROOMY: Final = 110  # columns from which the times have a column of their own
 _ODD: Final = re.compile(r"\bwarn(?:ing|ings)?\b|\bdeprecat", re.IGNORECASE)
+_TOLD: Final = ("waiting", "waiting_confirmation")  # where the state says already what would stand at the right
 _LEVELS: Final = ("all", "warnings and errors", "errors only")
 
 
@@ -174,9 +175,10 @@ def _row(task: TaskLine, columns: int, now: float, digits: int) -> Row:
     far = "" if is_over(task) else pace.brief(task, now)
     marked = style(grade) if late or task.status == "waiting_confirmation" else "body"
     if columns < 60:
-        return table(columns, [number, state, name, (marked, far, 11)] if far else [number, state, name])
+        told = bool(far) and not (task.status in _TOLD and not task.waits_for)
+        return table(columns, [number, state, name, (marked, far, 11)] if told else [number, state, name])
     person = shown(task.person) + (f", stopped by {shown(task.stopper)}" if task.stopper else "")
     cells = [number, state, name, (marked, far, 15), ("body", person, min(40, columns // 4))]
     if columns >= _ROOMY:
-        cells.insert(4, ("dim", "" if is_over(task) else pace.full(task, now), min(50, columns // 4)))
+        cells.insert(4, ("dim", "" if is_over(task) else pace.full(task, now), min(56, columns * 28 // 100)))
     return table(columns, cells)
