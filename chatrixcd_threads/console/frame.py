@@ -265,7 +265,13 @@ class Frame(urwid.WidgetWrap[urwid.Widget]):
         if self._window is not None:
             width = max(20, columns - 8)
             exact = self._window.exact
-            parts = (wrap(line, width) if exact else fold(line, width, _FOLDED) for line in self._window.lines())
+            try:
+                said = self._window.lines()
+            except UserError as error:  # a door says why not: what was shown stays
+                if self._window.reader.filled:
+                    return
+                said = [shown(error.sentence)]
+            parts = (wrap(line, width) if exact else fold(line, width, _FOLDED) for line in said)
             lines = [each for part in parts for each in (part or [""])]
             self._window.reader.give(0, len(lines), lambda number: lines[number] if number < len(lines) else "")
 

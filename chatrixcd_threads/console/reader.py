@@ -40,6 +40,11 @@ class Reader:
         """Whether some lines are hidden."""
         return self._keep is not None
 
+    @property
+    def filled(self) -> bool:
+        """Whether there is any text."""
+        return self._high > self._low
+
     def filter(self, keep: Callable[[int, str], bool] | None) -> None:
         """Shows only lines that are kept; None shows all."""
 

@@ -20,6 +20,7 @@ from chatrixcd_threads.console.keys import Table
 from chatrixcd_threads.console.status import Grade, lines
 from chatrixcd_threads.console.themes import STYLES, THEMES, palette
 from chatrixcd_threads.console.views.help import Help
+from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.events import Devices
 from tests.console.sample import NAMES, NASTY, NOW, WIDE, Feed, audit_lines, calm, crowded, stormy
 
@@ -98,6 +99,25 @@ def test_the_first_page_answers_without_scrolling() -> None:
     names = [part.name for part in lines(stormy())]
     assert names[:2] == ["Semaphore", "Launches"]  # the newest of the worst
     assert "nothing is lost: 3 tasks followed again" in text
+
+
+def test_a_window_stays_while_the_bot_cannot_be_asked() -> None:
+    feed = full()
+    lost = False
+
+    def stack(name: str) -> tuple[str, ...]:
+        if lost:
+            raise UserError("Nothing was asked: the bot is gone.")
+        return ("wait()",)
+
+    feed.doors = dataclasses.replace(feed.doors, stack_of=stack)
+    made = frame(feed)
+    screen(made, (80, 24), "6", "enter")
+    lost = True
+    made.refresh()
+    assert "wait()" in "\n".join(screen(made, (80, 24)))
+    assert "Nothing was asked: the bot is gone." in "\n".join(screen(made, (80, 24), "esc", "down", "enter"))
+    assert made.failed == set()
 
 
 def test_states_are_told_by_words() -> None:
