@@ -24,12 +24,19 @@ _WORD: Final = "claim"
 
 
 class Listener:
-    """Owner: the loop of one check. Listens in one room until the code was said, or too many wrong ones."""
+    """Owner: the loop of one check. Listens in one room until the code was said, or too many wrong ones.
 
-    def __init__(self, client: GuardedClient, claim: Claim, tell: Callable[[str], None]) -> None:
+    `since` is where the listener before has ended. Without it a homeserver that keeps its first answer for a while
+    (Synapse does for two minutes) would tell the same wrong codes once more, as if they were new.
+    """
+
+    def __init__(
+        self, client: GuardedClient, claim: Claim, tell: Callable[[str], None], since: str | None = None
+    ) -> None:
         self._client, self._claim, self._tell = client, claim, tell
         self._tries = claim.tries
-        self._since: str | None = None
+        self.since = since
+        self._begun = False
         self._sealed: dict[str, MegolmEvent] = {}  # messages whose key has not come yet
         self._others: set[str] = set()  # who said the code without being the named owner
         self._backoff = Backoff()
@@ -50,10 +57,10 @@ class Listener:
             ) from error
 
     async def _turn(self) -> str | None:
-        client, first = self._client, self._since is None
+        client, first = self._client, not self._begun
         client.next_batch = ""
         try:
-            asked = client.sync(0 if first else POLL_MS, FILTER, self._since, full_state=first)
+            asked = client.sync(0 if first else POLL_MS, FILTER, self.since, full_state=first)
             response = await asyncio.wait_for(asked, SYNC_SECONDS)
         except TROUBLE as error:
             await self._pause(Retry(type(error).__name__))
@@ -61,7 +68,7 @@ class Listener:
         if not isinstance(response, SyncResponse):
             await self._pause(Retry(response.status_code or "no answer", (response.retry_after_ms or 0) / 1000))
             return None
-        self._since = response.next_batch
+        self.since, self._begun = response.next_batch, True
         await tend_keys(client)
         return await self._heard(response, history=first)
 

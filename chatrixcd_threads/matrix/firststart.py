@@ -56,6 +56,7 @@ class FirstStart:
         self._settings: MatrixSettings | None = None
         self._session: Session | None = None
         self._made: dict[str, AdminRoom] = {}
+        self._since: str | None = None  # up to where the claims were listened to
         self._running: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
 
     # --- for the checks
@@ -95,7 +96,7 @@ class FirstStart:
 
     def wait_for_claim(self, claim: Claim, tell: Callable[[str], None]) -> str:
         """Listens in the room until the code was said."""
-        return self._run(self._with_client(lambda client: Listener(client, claim, tell).run()))
+        return self._run(self._with_client(lambda client: self._listen(client, claim, tell)))
 
     def cancel(self) -> None:
         """Ends a check that waits."""
@@ -153,6 +154,13 @@ class FirstStart:
         finally:
             await client.aclose()
 
+    async def _listen(self, client: GuardedClient, claim: Claim, tell: Callable[[str], None]) -> str:
+        listener = Listener(client, claim, tell, self._since)
+        try:
+            return await listener.run()
+        finally:
+            self._since = listener.since
+
     def _take_store(self) -> None:
         if self._lock is None:
             try:
@@ -165,6 +173,7 @@ class FirstStart:
     def _forget_account(self, session: Session) -> None:
         """Ends the login that was made here. One that a token came from is somebody's, with the keys of their messages."""
         self._made.clear()
+        self._since = None
         if self._settings is None or self._settings.auth_type == "token":
             return
         with contextlib.suppress(UserError):

@@ -363,6 +363,38 @@ def test_an_account_that_others_have_set_up(start: Start) -> None:
     assert "cannot sign its own device" in note
 
 
+def test_a_new_code_counts_at_once_after_too_many_wrong_ones(start: Start) -> None:
+    """The homeserver tells its first answer once more, with the wrong codes in it."""
+    with start.terminal("-I", "--plain", columns=120, rows=100) as terminal:
+        for question, typed in (
+            ("[1/11]", start.bot.user_id),
+            ("[2/11]", start.homeserver.url),
+            ("[3/11]", ""),
+            ("[4/11]", "newbot-password"),
+            ("[5/11]", start.semaphore.url),
+            ("[6/11]", start.semaphore.token("runner")),
+            ("[7/11]", ""),
+            ("[8/11]", start.ann.user_id),
+            ("[9/11]", ""),
+            ("[10/11]", ""),
+        ):
+            asks(terminal, question)
+            terminal.type(f"{typed}\n")
+        terminal.until(lambda: CLAIM.search(terminal.text), "a code", LONG)
+        room_id = start.admin_room()
+        terminal.shows("is in the room", seconds=LONG)
+        for number in range(5):
+            start.ann.send(room_id, f"claim WRONG{number}")
+        asks(terminal, "5 wrong codes came from the admin room")
+        terminal.type("\n")
+        terminal.until(lambda: len(CLAIM.findall(terminal.text)) == 2, "another code", LONG)
+        start.ann.send(room_id, f"claim {CLAIM.findall(terminal.text)[1]}")
+        asks(terminal, "[11/11]")
+        assert terminal.text.count("tries left") == 4
+        terminal.type("\x03")
+        terminal.ends(130, seconds=LONG)
+
+
 def test_an_owner_whom_the_homeserver_does_not_know(start: Start) -> None:
     assert start.answer({**start.answers, "owner": "@nobody:localhost"}) == (0, [])
     (note,) = start.notes

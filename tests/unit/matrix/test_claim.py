@@ -61,10 +61,12 @@ class Client:
     def __init__(self, *syncs: list[Any] | Exception, encrypted: bool = True) -> None:
         self.syncs, self.sent = list(syncs), list[str]()
         self.next_batch = ""
+        self.asked: list[tuple[Any, bool]] = []
         self.rooms = {ROOM: SimpleNamespace(encrypted=encrypted)}
         self.keys: dict[str, Event] = {}
 
-    async def sync(self, *_: object, **__: object) -> Any:
+    async def sync(self, timeout: int, filter: object, since: str | None, full_state: bool) -> Any:
+        self.asked.append((since, full_state))
         if not self.syncs:
             await asyncio.Event().wait()
         events = self.syncs.pop(0)
@@ -111,6 +113,17 @@ def test_the_owner_says_the_code() -> None:
 
 def test_a_code_that_was_said_before_the_first_look_counts() -> None:
     assert listen(Client([message("claim OLD"), message("claim K7QX2M")]))[0] == ANN
+
+
+def test_another_wait_begins_where_the_first_has_ended() -> None:
+    """A homeserver may give its first answer once more, with a code in it that was counted already."""
+    client = Client([message("claim A")], [message("claim K7QX2M")])
+    told: list[str] = []
+    listener = Listener(cast(GuardedClient, client), CLAIM, told.append, "before")
+    assert asyncio.run(listener.run()) == ANN
+    assert told == []
+    assert client.asked == [("before", True), ("next", False)]
+    assert listener.since == "next"
 
 
 def test_nobody_else_may() -> None:
