@@ -23,6 +23,7 @@ _FOLDED: Final = 40
 _FIELD: Final = 1  # its place in the form; the buttons stand below it
 _FORM_ROWS: Final = 4  # header, field, buttons, footer
 _KEPT_LINES: Final = 100
+_TASK: Final = 1  # lines of a check that say what the person has to do
 _NO_FIELD: Final = "Nothing was done with the pasted text: there is no field for it now."
 _BUTTONS: Final = (("Next", "next"), ("Back", "back"), ("Help", "explain"))
 _MARKS: Final = {"bad": ("✗", "X"), "ok": ("✓", "+"), "warn": ("!", "!"), "title": ("", ""), "body": ("", "")}
@@ -93,7 +94,8 @@ class Pages(urwid.WidgetWrap[urwid.Widget]):
         while not self._checks.news.empty():
             news = self._checks.news.get()
             if isinstance(news, str):
-                self._told = [*self._told, news][-_KEPT_LINES:]
+                told = [*self._told, news]
+                self._told = told if len(told) <= _KEPT_LINES else [*told[:_TASK], *told[_TASK - _KEPT_LINES :]]
             elif news.attempt is self._trying:
                 self._tried(news)
         self._draw()
@@ -152,7 +154,12 @@ class Pages(urwid.WidgetWrap[urwid.Widget]):
             trying = (
                 f"Trying your answer, {passed:.0f} s. Esc stops." if not self._told else f"{passed:.0f} s. Esc stops."
             )
-            return [*(("body", line) for line in self._told), ("body", trying)]
+            told = self._told
+            if (
+                urgent_first
+            ):  # the beginning is what is to be done: with its end, of which the last rows are shown, it stays
+                told = [*told[_TASK:], *told[:_TASK]]
+            return [*(("body", line) for line in told), ("body", trying)]
         problem = [("bad", self._walk.problem)] if self._walk.problem else []
         found = self._walk.found
         before = (

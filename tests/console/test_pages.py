@@ -244,6 +244,19 @@ def test_while_an_answer_is_tried() -> None:
     assert BOT in desk.text()
 
 
+def test_the_code_to_be_typed_stays_in_view() -> None:
+    desk = Desk((40, 12))
+    desk.until("claim")
+    desk.checks.held = []
+    desk.press("enter")
+    desk.checks.news.put("In the admin room, as @ann, type:  claim K7QX2M")
+    for number in range(200):
+        desk.checks.news.put(f"That was another code, from @ann:example.org; line {number}.")
+        desk.pages.refresh()
+        assert "claim K7QX2M" in desk.text()
+    assert "line 199" in desk.text()
+
+
 def test_a_long_text_scrolls() -> None:
     desk = Desk((40, 12), Draft(exists=True))
     text = desk.until("write")
