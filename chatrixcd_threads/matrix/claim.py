@@ -95,12 +95,12 @@ class Listener:
         if sender == self._client.user_id:
             return False
         if self._claim.owner and sender != self._claim.owner:
-            self._not_the_owner(sender, said_code(content.get("body"), self._claim.prefix))
+            self._not_the_owner(sender, self._said(content.get("body")))
             return False
         joins = source.get("type") == "m.room.member" and content.get("membership") == "join"
         if joins and (not history or sender == self._claim.owner):
             self._tell(f"{sender} is in the room.")
-        said = said_code(content.get("body"), self._claim.prefix)
+        said = self._said(content.get("body"))
         if source.get("type") != "m.room.message" or content.get("msgtype") != "m.text" or said is None:
             return False
         if not await self._is_senders_own(event):
@@ -130,6 +130,12 @@ class Listener:
         except (Retry, *TROUBLE):
             self._tell("The devices of the sender cannot be looked up now: please type the code once more.")
             return False
+
+    def _said(self, body: object) -> str | None:
+        """The code of a claim; the right one counts without the word too, since it can be meant for nothing else."""
+        code = self._claim.code.casefold()
+        alone = isinstance(body, str) and body.strip().casefold() == code
+        return code if alone else said_code(body, self._claim.prefix)
 
     def _not_the_owner(self, sender: str, said: str | None) -> None:
         """The right code of somebody else mostly means that the owner's id was not typed right."""
@@ -162,7 +168,7 @@ def said_code(body: object, prefix: str) -> str | None:
     """The code of a message like `claim K7QX2M`, with or without the bot's prefix, small letters; else None."""
     if not isinstance(body, str):
         return None
-    words = body.removeprefix(prefix).split()
+    words = body.strip().removeprefix(prefix).split()
     if len(words) != 2 or words[0].casefold() != _WORD:
         return None
     return words[1].casefold()

@@ -27,6 +27,7 @@ OPEN = Claim(ROOM, "", "K7QX2M", "!cd", tries=3, seconds=300)
         ("claim K7QX2M", "k7qx2m"),
         ("  Claim   k7qx2m ", "k7qx2m"),
         ("!cd claim K7QX2M", "k7qx2m"),
+        ("  !cd claim K7QX2M", "k7qx2m"),
         ("claim", None),
         ("claim K7 QX2M", None),
         ("I claim K7QX2M", None),
@@ -113,6 +114,11 @@ def test_the_owner_says_the_code() -> None:
 
 def test_a_code_that_was_said_before_the_first_look_counts() -> None:
     assert listen(Client([message("claim OLD"), message("claim K7QX2M")]))[0] == ANN
+
+
+def test_the_code_alone_counts_and_other_talk_is_no_try() -> None:
+    owner, told = listen(Client([], [message("K7QX2N"), message("what now?"), message(" k7qx2m ")]))
+    assert (owner, told) == (ANN, [])
 
 
 def test_another_wait_begins_where_the_first_has_ended() -> None:
