@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import secrets
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ log = logging.getLogger("chatrixcd.claim")
 
 POLL_MS: Final = 10_000
 SYNC_SECONDS: Final = 60.0
+_ODD_MS: Final = (
+    500  # no two first questions are alike: Synapse would give an old answer, to the bot that starts after us too
+)
 _WORD: Final = "claim"
 
 
@@ -60,7 +64,9 @@ class Listener:
         client, first = self._client, not self._begun
         client.next_batch = ""
         try:
-            asked = client.sync(0 if first else POLL_MS, FILTER, self.since, full_state=first)
+            asked = client.sync(
+                1 + secrets.randbelow(_ODD_MS) if first else POLL_MS, FILTER, self.since, full_state=first
+            )
             response = await asyncio.wait_for(asked, SYNC_SECONDS)
         except TROUBLE as error:
             await self._pause(Retry(type(error).__name__))

@@ -135,6 +135,9 @@ class Start:
         return path.read_text("utf-8")
 
     def answers_the_owner(self, room_id: str) -> None:
+        """As soon as it says that it is there; what was said before is history at a first start."""
+        greets = lambda heard: heard.sender == self.bot.user_id and "now online" in heard.body  # noqa: E731
+        self.ann.wait(greets, room_id=room_id, timeout=LONG)
         event = self.ann.send(room_id, "!cd ping")
         heard = self.ann.wait(
             lambda heard: heard.sender == self.bot.user_id and heard.reply_to == event, room_id=room_id, timeout=LONG
@@ -241,6 +244,8 @@ def test_plain_questions_on_a_terminal(start: Start) -> None:
         asks(terminal, "Shall I start the bot now?")
         terminal.type("yes\n")
         start.answers_the_owner(room_id)
+        said = [heard.body for heard in start.ann.messages(room_id) if heard.sender == start.bot.user_id]
+        assert not any("no command" in body for body in said), said  # what the wizard has heard is over
         terminal.process.send_signal(signal.SIGTERM)
         terminal.ends(seconds=LONG)
     written = bytes(terminal.raw).decode(errors="replace")
