@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
-from typing import Literal
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -18,7 +19,7 @@ from chatrixcd_threads.matrix.firststart import FirstStart
 from chatrixcd_threads.matrix.login import LoggedOut, Session
 from chatrixcd_threads.matrix.patience import Retry
 from chatrixcd_threads.settings.model import MatrixSettings
-from chatrixcd_threads.wizard.doors import Stopped
+from chatrixcd_threads.wizard.doors import AdminRoom, Stopped
 
 SETTINGS = MatrixSettings(homeserver="http://127.0.0.1:9", user_id="@bot:example.org", password="pw")
 
@@ -120,6 +121,30 @@ def test_a_token_that_was_given_by_mistake_stays_its_owners(
     for user in ("@ann:example.org", "@bot:example.org"):
         door.log_in(MatrixSettings(homeserver="http://127.0.0.1:9", user_id=user, auth_type=way))
     assert ends == ended
+
+
+def test_the_room_of_an_owner_who_was_corrected_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[str] = []
+
+    async def leave(room_id: str) -> None:
+        left.append(room_id)
+
+    async def with_client(work: Any) -> Any:
+        return await work(SimpleNamespace(room_leave=leave))
+
+    async def make_room(client: object, owner: str) -> AdminRoom:
+        return AdminRoom(f"!room of {owner}", encrypted=True)
+
+    async def signed(client: object, room: Any) -> Any:
+        return await room
+
+    monkeypatch.setattr(firststart, "_make_room", make_room)
+    monkeypatch.setattr(firststart, "_signed", signed)
+    door = FirstStart(tmp_path / "store")
+    monkeypatch.setattr(door, "_with_client", with_client)
+    for owner in ("@Ann:x", "@Ann:x", "@ann:x"):
+        assert door.make_room(owner).room_id == f"!room of {owner}"
+    assert left == ["!room of @Ann:x"]
 
 
 def test_the_seeds_of_another_account_are_never_written_over(tmp_path: Path) -> None:
