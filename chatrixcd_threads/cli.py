@@ -97,6 +97,7 @@ def _console_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--plain", action="store_true", help="console and first start as plain lines, for screen readers")
     made.add_argument("-m", "--mouse", action="store_true", help="the mouse works in the console")
     made.add_argument("-t", "--theme", choices=sorted(THEMES), help="the console's colours")
+    made.add_argument("-C", "--color", action="store_true", help="colours also where bot.color_enabled is false")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -236,9 +237,7 @@ def _attach(given: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return {NoBot: EXIT_NO_BOT, Refused: EXIT_OTHER_BOT}.get(type(error), EXIT_CONFIG)
     shown = how_shown(options) or "plain"
-    console = Surface(
-        shown, line.ring, options.theme or settings.bot.color_theme, options.mouse or settings.bot.mouse_enabled
-    )
+    console = Surface(shown, line.ring, *look(options, settings))
     if shown == "screen":
         rescue.save_terminal()
         rescue.take_stderr(None)
@@ -265,9 +264,8 @@ def _run(config: Config, options: argparse.Namespace, log_file: str, report: Rep
 
     shown = how_shown(options)
     ring = Ring()
-    console = Surface(
-        shown, ring, options.theme or config.now.bot.color_theme, options.mouse or config.now.bot.mouse_enabled
-    )
+    console = Surface(shown, ring, *look(options, config.now))
+    config.hot.callbacks.append(lambda old, new: restyle(console, options, old, new))
     redactor = Redactor(SecretsSeen(config).all, identifiers=lambda: options.redact or config.now.bot.redact)
     lines = RingHandler(ring, console.logged)  # also without a console of its own: others may be attached
     screen = lines if shown or options.daemon else logging.StreamHandler(sys.stderr)
@@ -335,6 +333,19 @@ def daemon_log(settings: Settings) -> str:
     chosen = settings.bot.log_file
     unset = chosen in ("", BotSettings().log_file)
     return str(Path(settings.matrix.store_path) / "bot.log") if unset else chosen
+
+
+def look(options: argparse.Namespace, settings: Settings) -> tuple[str, bool, bool]:
+    """Theme, mouse and colours of the console: what was said at the start goes before the settings."""
+    bot = settings.bot
+    colors = options.color or options.theme is not None or bot.color_enabled
+    return options.theme or bot.color_theme, options.mouse or bot.mouse_enabled, colors
+
+
+def restyle(console: Surface, options: argparse.Namespace, old: Settings, new: Settings) -> None:
+    """The settings have changed."""
+    if look(options, new) != look(options, old):
+        console.restyle(*look(options, new))
 
 
 def how_shown(options: argparse.Namespace) -> str:

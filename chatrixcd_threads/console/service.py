@@ -12,6 +12,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import urwid
@@ -58,6 +59,15 @@ class Top(Protocol):
         """Shows a line at the next drawing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the settings say of the screen. Without colours bold, underlined and reversed text is left."""
+
+    theme: str
+    mouse: bool
+    colors: bool
+
+
 class Console(Service):
     """Owner: the ui thread. `poke` may be called from any thread, the `on_…` functions from signal handlers."""
 
@@ -70,13 +80,17 @@ class Console(Service):
         *,
         theme: str = "default",
         mouse: bool = False,
+        colors: bool = True,
+        look: Callable[[], Look] | None = None,
         keys: Iterable[Key] = KEYS,
         names: Callable[[], Iterable[str]] = tuple,
         screen: urwid.display.common.BaseScreen | None = None,
         debug: bool = False,
     ) -> None:
-        self._doors, self._palette, self._table, self._names = doors, palette(theme), Table(keys), names
-        self._mouse, self._given_screen, self._debug = mouse, screen, debug
+        self._doors, self._table, self._names = doors, Table(keys), names
+        self._look, self._mouse, self._given_screen, self._debug = Look(theme, mouse, colors), mouse, screen, debug
+        self._look_now = look or (lambda: self._look)
+        self._terminal_colors: int | None = None  # what the terminal can, as the screen found it
         self._stop = threading.Event()
         self._beat: Callable[[], None] = lambda: None
         self._loop: urwid.MainLoop | None = None
@@ -85,6 +99,7 @@ class Console(Service):
         self._armed = self._log_armed = False
         # Written by any thread, read and cleared by the ui thread; each is a single reference.
         self._to_edit: tuple[str, Callable[[str], None]] | None = None
+        self._restyled = False
         self._dirty = self._logged = self._resized = self._suspend = self._resumed = self._hung_up = False
         # One pipe for the life of the process: a late writer can never meet a descriptor that was given to another.
         self._reader, self._writer = os.pipe()
@@ -104,6 +119,11 @@ class Console(Service):
         if not self._logged:
             self._logged = True
             self._ring()
+
+    def restyle(self) -> None:
+        """Another look is wanted: it is asked for, and counts from the next drawing on."""
+        self._restyled = True
+        self._ring()
 
     def wake(self) -> None:
         """Ends `run` after its stop event was set."""
@@ -170,8 +190,9 @@ class Console(Service):
             output = Output(_SCREEN, self._stop, self._beat)
             screen = Screen(output)
         frame = self._top(screen)
-        loop = urwid.MainLoop(frame, self._palette, screen=screen, handle_mouse=self._mouse)
+        loop = urwid.MainLoop(frame, palette(self._look.theme), screen=screen, handle_mouse=self._mouse)
         self._loop, self._frame = loop, frame
+        self._color(screen)
         self._armed = self._log_armed = False
         loop.watch_file(self._reader, self._rung)
         loop.set_alarm_in(0, self._idle)
@@ -222,6 +243,15 @@ class Console(Service):
         if self._to_edit is not None:
             (path, done), self._to_edit = self._to_edit, None
             self._edit(loop, path, done)
+        if self._restyled:
+            self._restyled = False
+            look, self._look = self._look, self._look_now()
+            loop.screen.register_palette(palette(self._look.theme))
+            self._color(loop.screen)
+            if self._look.mouse not in (look.mouse, self._mouse):
+                self._switch_mouse()
+            loop.screen.clear()
+            self._draw()
         if self._resized:
             self._resized = False
             loop.screen_size = None
@@ -331,6 +361,14 @@ class Console(Service):
         select.select([self._reader], [], [], seconds)
         with contextlib.suppress(BlockingIOError):
             os.read(self._reader, 4_096)
+
+    def _color(self, screen: Any) -> None:
+        """No more colours than the settings want, and never more than the terminal has."""
+        if not hasattr(screen, "set_terminal_properties"):
+            return
+        if self._terminal_colors is None:
+            self._terminal_colors = screen.colors
+        screen.set_terminal_properties(self._terminal_colors if self._look.colors else 1)
 
     def _switch_mouse(self) -> None:
         loop: Any = self._loop

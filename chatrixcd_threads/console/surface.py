@@ -10,7 +10,7 @@ from chatrixcd_threads.console.board import Doors
 from chatrixcd_threads.console.keys import ATTACHED, KEYS
 from chatrixcd_threads.console.plain import Plain
 from chatrixcd_threads.console.ring import Ring
-from chatrixcd_threads.console.service import Console
+from chatrixcd_threads.console.service import Console, Look
 
 
 @dataclass
@@ -21,6 +21,7 @@ class Surface:
     ring: Ring
     theme: str = "default"
     mouse: bool = False
+    colors: bool = True
     service: Console | Plain | None = field(default=None, init=False)
     door: Callable[[], None] = field(default_factory=lambda: lambda: None, init=False)  # pokes the attached consoles
 
@@ -29,10 +30,25 @@ class Surface:
         if self.shown == "screen":
             keys = KEYS if doors.detach is None else ATTACHED
             debug = sys.flags.dev_mode
-            self.service = Console(doors, theme=self.theme, mouse=self.mouse, keys=keys, names=names, debug=debug)
+            self.service = Console(
+                doors,
+                theme=self.theme,
+                mouse=self.mouse,
+                colors=self.colors,
+                look=lambda: Look(self.theme, self.mouse, self.colors),
+                keys=keys,
+                names=names,
+                debug=debug,
+            )
         elif self.shown == "plain":
             self.service = Plain(doors)
         return self.service
+
+    def restyle(self, theme: str, mouse: bool, colors: bool) -> None:
+        """Other settings, from any thread. Attached consoles have theirs from when they were opened."""
+        self.theme, self.mouse, self.colors = theme, mouse, colors
+        if isinstance(self.service, Console):
+            self.service.restyle()
 
     def logged(self) -> None:
         """There is a new log line in the ring. From any thread."""

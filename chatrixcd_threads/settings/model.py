@@ -64,7 +64,7 @@ class BotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     shutdown_message: str = "👋 ChatrixCD bot is shutting down. See you later!"
     log_file: str = "chatrixcd.log"
     mouse_enabled: bool = False
-    color_enabled: bool = False
+    color_enabled: bool = True
     color_theme: Literal["default", "midnight", "grayscale", "windows31", "msdos"] = "default"
     verbosity: Literal["silent", "error", "info", "debug"] = "info"
     redact: bool = False

@@ -25,7 +25,7 @@ HOLDS_WIDGETS: dict[str, tuple[str, ...]] = {
 }
 WIDGETS = frozenset({"_loop", "_frame"})  # of the service
 # What other threads and signal handlers may call of the service.
-FROM_OUTSIDE = frozenset({"poke", "logged", "wake", "on_resize", "on_suspend", "on_resume", "on_hangup"})
+FROM_OUTSIDE = frozenset({"poke", "logged", "restyle", "wake", "on_resize", "on_suspend", "on_resume", "on_hangup"})
 FROM_MAIN = frozenset({"take_signals"})  # once, before the ui thread starts
 ALSO_RUN = frozenset({"_ring"})  # what those call
 CARRIES_OVER = frozenset({"Thread", "Timer", "submit", "apply_async", "run_in_executor", "call_soon_threadsafe"})

@@ -22,7 +22,7 @@ from chatrixcd_threads.console import rescue
 from chatrixcd_threads.console.board import FileView, Link
 from chatrixcd_threads.console.plain import Plain
 from chatrixcd_threads.console.ring import RingHandler
-from chatrixcd_threads.console.service import Console
+from chatrixcd_threads.console.service import Console, Look
 from chatrixcd_threads.threads.service import Service
 from chatrixcd_threads.threads.supervisor import Supervisor
 from tests.console.sample import NAMES, Feed, stormy
@@ -35,8 +35,10 @@ class Worker(Service):
 
     name = "worker"
 
-    def __init__(self, wire: socket.socket, feed: Feed, poke: Callable[[], None]) -> None:
-        self._wire, self._feed, self._poke = wire, feed, poke
+    def __init__(
+        self, wire: socket.socket, feed: Feed, poke: Callable[[], None], restyle: Callable[[Look], None]
+    ) -> None:
+        self._wire, self._feed, self._poke, self._restyle = wire, feed, poke, restyle
         self._board = feed.now
         self.beats = 0
         self.flooding = threading.Event()
@@ -77,6 +79,8 @@ class Worker(Service):
             case "file":  # a settings file that is in force as it is
                 self._feed.views["config.json"] = FileView("config", rest, "same", 1.0)
                 self._poke()
+            case "look":
+                self._restyle(Look(rest.split()[0], "mouse" in rest, "colors" in rest))
             case "log":
                 logging.getLogger("driver").warning("%s", rest)
             case "flood":
@@ -106,17 +110,31 @@ def main() -> int:
     left = threading.Event()
 
     doors = dataclasses.replace(feed.doors, leave=left.set)
+    looks: list[Look] = []
     ui: Console | Plain = (
         Plain(doors)
         if "plain" in options
-        else Console(doors, names=lambda: NAMES, mouse="mouse" in options, debug=True)
+        else Console(
+            doors,
+            names=lambda: NAMES,
+            mouse="mouse" in options,
+            colors="colorless" not in options,
+            look=lambda: looks[-1],
+            debug=True,
+        )
     )
     logging.basicConfig(
         level=logging.INFO,
         handlers=[RingHandler(feed.ring, ui.poke), logging.FileHandler(sys.argv[2] + ".log")],
         format="%(asctime)s %(levelname)-7s %(message)s",
     )
-    worker = Worker(wire, feed, ui.poke)
+
+    def restyle(look: Look) -> None:
+        looks.append(look)
+        if isinstance(ui, Console):
+            ui.restyle()
+
+    worker = Worker(wire, feed, ui.poke, restyle)
     supervisor = Supervisor([worker, ui])
 
     def leave(number: int, frame: FrameType | None) -> None:

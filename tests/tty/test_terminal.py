@@ -88,6 +88,27 @@ def test_the_mouse(log: Path) -> None:
         terminal.until(lambda: terminal.screen.display[4].startswith("›"), "the clicked room is selected")
 
 
+def colored(terminal: Terminal) -> bool:
+    """Whether anything on the screen has a colour."""
+    cells = [row[column] for row in terminal.screen.buffer.values() for column in range(80)]
+    return any((cell.fg, cell.bg) != ("default", "default") for cell in cells)
+
+
+def test_no_more_colours_than_the_settings_want(log: Path) -> None:
+    """`bot.color_enabled`, `bot.color_theme` and `bot.mouse_enabled` count also when they change while it is shown."""
+    with Terminal(log, "colorless") as terminal:
+        terminal.shows("[1 First page]")
+        assert not colored(terminal)
+        terminal.ask("look msdos mouse colors")
+        terminal.until(lambda: colored(terminal), "there are colours")
+        assert terminal.screen.buffer[5][30].bg.startswith("0000a")  # as near as 256 colours come
+        terminal.shows("The mouse is on.")
+        terminal.ask("look default")
+        terminal.until(lambda: not colored(terminal), "there are none any more")
+        terminal.process.send_signal(signal.SIGTERM)
+        terminal.ends()
+
+
 def test_a_failing_view_shows_a_panel_and_recovers(log: Path) -> None:
     with Terminal(log) as terminal:
         terminal.shows("First page")

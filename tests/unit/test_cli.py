@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 
 from chatrixcd_threads import __version__, cli
+from chatrixcd_threads.console.ring import Ring
+from chatrixcd_threads.console.surface import Surface
 from chatrixcd_threads.firststart import Request
 from chatrixcd_threads.settings.config import Config, missing_keys
 from chatrixcd_threads.settings.hot import Changed
+from chatrixcd_threads.settings.model import BotSettings, Settings
 from chatrixcd_threads.text.redact import Redactor
 
 COMPLETE: dict[str, Any] = {
@@ -453,3 +456,25 @@ def test_redact_and_verbosity_of_the_file_count(tmp_path: Path, monkeypatch: pyt
     assert "10.0.0.5" not in said
     assert "a small matter" not in said
     assert "@bob:example.org" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "colored"),
+    [([], False), (["-C"], True), (["-t", "msdos"], True), (["-m"], False)],
+)
+def test_colours_are_off_where_the_settings_say_so(given: list[str], colored: bool) -> None:
+    plain = Settings(bot=BotSettings(color_enabled=False, color_theme="midnight"))
+    theme, mouse, colors = cli.look(cli.parser().parse_args(given), plain)
+    assert (theme, mouse, colors) == ("msdos" if "-t" in given else "midnight", "-m" in given, colored)
+    assert cli.look(cli.parser().parse_args(given), Settings())[2]
+
+
+def test_a_console_follows_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Surface("screen", Ring())
+    told: list[tuple[str, bool, bool]] = []
+    monkeypatch.setattr(console, "restyle", lambda *look: told.append(look))
+    old, new = Settings(), Settings(bot=BotSettings(color_theme="msdos", mouse_enabled=True, color_enabled=False))
+    cli.restyle(console, cli.parser().parse_args([]), old, new)
+    cli.restyle(console, cli.parser().parse_args([]), new, new)
+    cli.restyle(console, cli.parser().parse_args(["-t", "midnight", "-m"]), old, new)
+    assert told == [("msdos", True, False)]
