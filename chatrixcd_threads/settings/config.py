@@ -24,6 +24,7 @@ from chatrixcd_threads.text.nearest import nearest
 from chatrixcd_threads.threads.rwlock import RWLock
 
 MASK = "********"
+OIDC_SENTENCE = 'set matrix.auth_type to "password" or "token"; "oidc", a login in a browser, is not supported yet'
 _SALT = random_secrets.token_bytes(32)  # shows that a secret changed, and nothing about it
 
 _EXPECTED: Mapping[object, str] = {bool: "true or false", str: "a text", int: "a whole number", float: "a number"}
@@ -222,6 +223,7 @@ def missing_keys(settings: Settings) -> tuple[str, ...]:
     needs = (
         (matrix.homeserver, "Set matrix.homeserver: the address of the bot's homeserver."),
         (matrix.user_id, 'Set matrix.user_id: who the bot is, like "@bot:example.org".'),
+        (matrix.auth_type != "oidc", f"{OIDC_SENTENCE[0].upper()}{OIDC_SENTENCE[1:]}."),
         (
             matrix.password or matrix.auth_type != "password",
             'Set matrix.password (or matrix.auth_type to "token" and matrix.access_token).',
@@ -361,6 +363,8 @@ class _Checker:
     def _together(self, settings: Settings) -> None:
         """What is fine key by key and yet odd taken together."""
         semaphore, bot = settings.semaphore, settings.bot
+        if settings.matrix.auth_type == "oidc":
+            self._warning(("matrix", "auth_type"), f"the bot cannot log in with this: {OIDC_SENTENCE}")
         if semaphore.ssl_client_key and not semaphore.ssl_client_cert:
             path = ("semaphore", "ssl_client_key")
             self._warning(path, "semaphore.ssl_client_key has no effect without semaphore.ssl_client_cert")

@@ -386,13 +386,19 @@ class TestShow:
         (MATRIX, SEMAPHORE, []),
         ({**MATRIX, "homeserver": ""}, SEMAPHORE, ["matrix.homeserver"]),
         ({**MATRIX, "auth_type": "token"}, SEMAPHORE, ["matrix.access_token"]),
-        ({**MATRIX, "auth_type": "oidc", "password": ""}, SEMAPHORE, []),
+        ({**MATRIX, "auth_type": "oidc", "password": ""}, SEMAPHORE, ["matrix.auth_type"]),
         ({**MATRIX, "password": ""}, SEMAPHORE, ["matrix.password"]),
     ],
 )
 def test_missing_keys(matrix: dict[str, Any], semaphore: dict[str, Any], named: list[str]) -> None:
     sentences = missing_keys(Settings(matrix=MatrixSettings(**matrix), semaphore=SemaphoreSettings(**semaphore)))
     assert [sentence.split()[1].rstrip(":") for sentence in sentences] == named
+
+
+def test_a_login_that_cannot_work_is_said_before_the_start() -> None:
+    """ChatrixCD had it; `check` would else find such a file good, and the bot would end with it."""
+    (told,) = warned('{"matrix": {"auth_type": "oidc"}}')
+    assert told.startswith("config.json line 1: the bot cannot log in with this: set matrix.auth_type to ")
 
 
 def test_example_has_every_key_and_the_defaults() -> None:
