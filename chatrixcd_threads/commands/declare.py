@@ -77,6 +77,7 @@ class Ask:
     asked: Text = field(default_factory=Text)
 
 
+SHOWN_OPTIONS = 3  # in an answer to a typing mistake
 _PAIR = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*=")
 
 Answer = Reply | Ask
@@ -191,6 +192,12 @@ class Command:
         more = ["[OPTIONS]"] if self.options else []
         return " ".join([self.name, *(arg.usage for arg in self.args), *more])
 
+    def hint(self, prefix: str) -> str:
+        """The end of every refusal of what was typed; a long list of options is left to the help."""
+        if len(self.options) <= SHOWN_OPTIONS:
+            return f"Usage: {prefix} {self.usage}"
+        return f"Usage: {prefix} {self.brief}. {prefix} help {self.name} lists the options."
+
     def right_for(self, values: Mapping[str, str]) -> Right:
         """The right that this use of the command needs."""
         first = values.get(self.args[0].name, "") if self.args else ""
@@ -210,13 +217,13 @@ class Command:
         for arg in self.args:
             if not left:
                 if arg.required:
-                    raise UsageError(f"I did nothing: {arg.name} is missing. Usage: {prefix} {self.usage}")
+                    raise UsageError(f"I did nothing: {arg.name} is missing. {self.hint(prefix)}")
                 break
             word = left[0] if not arg.rest else joined(left) if arg.verbatim else " ".join(left)
             left = [] if arg.rest else left[1:]
             values[arg.name] = self._chosen(arg, word, prefix)
         if left:
-            raise UsageError(f"I did nothing: I do not know what to do with “{left[0]}”. Usage: {prefix} {self.usage}")
+            raise UsageError(f"I did nothing: I do not know what to do with “{left[0]}”. {self.hint(prefix)}")
         return Bound(values, {name: tuple(given) for name, given in taken.found.items()}, tuple(taken.pairs), taken.raw)
 
     def _chosen(self, arg: Arg, word: str, prefix: str) -> str:
@@ -228,7 +235,7 @@ class Command:
             return lowered
         near = nearest(lowered, arg.choices)
         hint = f" Did you mean “{near}”?" if near else ""
-        raise UsageError(f"I did nothing: I do not know “{word}”.{hint} Usage: {prefix} {self.usage}")
+        raise UsageError(f"I did nothing: I do not know “{word}”.{hint} {self.hint(prefix)}")
 
 
 class _Options:
@@ -285,7 +292,7 @@ class _Options:
         return word.startswith("--") and word[2:].partition("=")[0] in self._known
 
     def _wrong(self, what: str) -> UsageError:
-        return UsageError(f"I did nothing: {what} Usage: {self._prefix} {self._command.usage}")
+        return UsageError(f"I did nothing: {what} {self._command.hint(self._prefix)}")
 
 
 def command(

@@ -24,6 +24,7 @@ from chatrixcd_threads.commands.parse import verdict_of_word, words
 from chatrixcd_threads.commands.phrases import phrase
 from chatrixcd_threads.commands.post import Poster, Where, home_of
 from chatrixcd_threads.commands.registry import commands, find
+from chatrixcd_threads.commands.verbs.help import ASKED_FOR
 from chatrixcd_threads.errors import NotAllowed, SecretTyped, UserError
 from chatrixcd_threads.events import Incoming, Kind
 from chatrixcd_threads.journal import audit, inbox, launches, outbox, questions
@@ -254,6 +255,9 @@ class Desk:
         expanded = tools.aliases.expand(event.text, commands())
         given = words(event.text if expanded is None else expanded) or ["help"]
         command = find(given[0], prefix)
+        if len(given) == 2 and given[1] in ASKED_FOR:
+            given = ["help", command.name]
+            command = find(given[0], prefix)
         bound = command.understand(given[1:], prefix)
         right = command.right_for(bound.values)
         tools.access.check(event.sender, right, command.deed)

@@ -6,7 +6,7 @@ import sys
 
 from chatrixcd_threads.commands.declare import Command
 from chatrixcd_threads.commands.registry import commands
-from chatrixcd_threads.commands.verbs.help import RIGHTS
+from chatrixcd_threads.commands.verbs.help import parts, who_may
 
 HEAD = """Commands
 ========
@@ -49,12 +49,8 @@ def page() -> str:
 def _section(known: Command) -> str:
     title = f"``{known.name}``"
     usage = f"``!cd {known.brief}`` {known.summary}."
-    args = "".join(
-        f"\n* ``{arg.name}``: {arg.help}" + ("" if arg.required else " (may be left out)") for arg in known.args
-    )
-    args += "".join(f"\n* ``{opt.usage[1:-1]}``: {opt.help}" for opt in known.options)
-    rights = " / ".join(sorted({RIGHTS[right] for right in (known.right, *known.rights.values())}))
-    facts = [usage, args.strip(), f"Example: ``!cd {known.example}``", f"Who may: {rights}."]
+    args = "".join(f"\n* ``{name}``: {said}" for name, said in parts(known))
+    facts = [usage, args.strip(), f"Example: ``!cd {known.example}``", f"Who may: {who_may(known)}."]
     return f"\n{title}\n{'-' * len(title)}\n\n" + "\n\n".join(fact for fact in facts if fact) + "\n"
 
 

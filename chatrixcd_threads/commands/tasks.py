@@ -30,24 +30,27 @@ class Found:
     task: Task
 
 
-def find_task(call: Call) -> Found:
-    """The task named by `task`, else the one it is said to, else the one the room last heard of. Raises UserError."""
+def find_task(call: Call, verb: str) -> Found:
+    """The task named by `task`, else the one it is said to, else the one the room last heard of. Raises UserError.
+
+    `verb` is the command, for the line that a refusal proposes.
+    """
     named = call.values.get("task")
     if named is None:
-        return _implied(call) or _last(call)
-    return _named(call, named) or _newest_of_template(call, named)
+        return _implied(call) or _last(call, verb)
+    return _named(call, named, verb) or _newest_of_template(call, named)
 
 
-def find_running(call: Call) -> Found:
+def find_running(call: Call, verb: str) -> Found:
     """For what changes a task: named, the one it is said to, or the only running one of this person here. Never a guess."""
     if (named := call.values.get("task")) is not None:
         if named.casefold() == "mine":
             return _only(call, _running(call), "mine")
-        return _named(call, named) or _running_of_template(call, named)
+        return _named(call, named, verb) or _running_of_template(call, named)
     return _picked(call) or _implied(call) or _only(call, _running(call), "")
 
 
-def _named(call: Call, named: str) -> Found | None:
+def _named(call: Call, named: str, verb: str) -> Found | None:
     """By what can only be a task; None for what may be the name of a template."""
     if (picked := _picked(call)) is not None:
         return picked
@@ -58,15 +61,15 @@ def _named(call: Call, named: str) -> Found | None:
     if more and first.isdecimal() and not more[0].startswith("/"):  # never task 1 for one word and another for more
         raise UsageError(
             f"I did nothing: I do not know what to do with “{more[0]}” after the number of a task. "
-            f"Try {call.prefix} status {first}."
+            f"Try {call.prefix} {verb} {first}."
         )
     if not named.strip() or number.isdecimal():
-        raise UsageError(f"I did nothing: “{named}” is no task number. Try {call.prefix} status 42.")
+        raise UsageError(f"I did nothing: “{named}” is no task number. Try {call.prefix} {verb} 42.")
     read = call.tools.journal.read()
     if named.casefold() in ("last", "mine"):
         newest = launches.newest_in(read, call.room_id, call.sender if named.casefold() == "mine" else None)
         if not newest:
-            raise NotFound(f"No such task was started from this room yet. Name one: {call.prefix} status 42.")
+            raise NotFound(f"No such task was started from this room yet. Name one: {call.prefix} {verb} 42.")
         return _read(call, newest[0].project_id, newest[0].task_id)
     if (link := _LINK.fullmatch(unquote(named))) is not None:
         found = launches.of_message(read, f"${link[1]}")
@@ -90,10 +93,10 @@ def _implied(call: Call) -> Found | None:
     return None
 
 
-def _last(call: Call) -> Found:
+def _last(call: Call, verb: str) -> Found:
     last = launches.last_in(call.tools.journal.read(), call.room_id, call.sender)
     if last is None:
-        raise NotFound(f"No task was started from this room yet. Name one: {call.prefix} status 42.")
+        raise NotFound(f"No task was started from this room yet. Name one: {call.prefix} {verb} 42.")
     return _read(call, *last)
 
 

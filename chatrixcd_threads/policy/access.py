@@ -37,7 +37,10 @@ class Access:
     def check_room(self, room_id: str) -> None:
         """Raises NotAllowed in a room in which the bot does not serve."""
         if room_id != OPERATOR_ROOM and self.bot.allowed_rooms and room_id not in self.bot.allowed_rooms:
-            raise NotAllowed(f"This room ({room_id}) is not in bot.allowed_rooms, so commands do nothing here.")
+            raise NotAllowed(
+                f"This room ({room_id}) is not in bot.allowed_rooms, so commands do nothing here. "
+                "An admin of mine can put it there, in config.json."
+            )
 
     def check(self, user_id: str, right: Right, what: str) -> None:
         """Raises NotAllowed when the person lacks the right; the sentence says why and what would change it."""
@@ -48,7 +51,10 @@ class Access:
                 f"Nobody may {what} yet: bot.admin_users in config.json is empty. "
                 f'Put your Matrix id ("{user_id}") there, or "*" to open it to everybody.'
             )
-        raise NotAllowed(f"You ({user_id}) are not in bot.admin_users, which is needed to {what}.")
+        raise NotAllowed(
+            f"You ({user_id}) are not in bot.admin_users, which is needed to {what}. "
+            f"{self.bot.command_prefix} admins lists who is."
+        )
 
     def may_invite(self, user_id: str) -> bool:
         """Whether the bot follows this person's invitation into a room."""

@@ -256,7 +256,10 @@ def test_somebody_without_rights_may_read_and_is_told_why_not_more(stage: Stage,
         assert answer.body.startswith("⛔ ")
         brushed, reason = answer.body.split("\n")
         assert len(brushed) > 10
-        assert reason == f"You ({bob.user_id}) are not in bot.admin_users, which is needed to {deed}."
+        assert (
+            reason
+            == f"You ({bob.user_id}) are not in bot.admin_users, which is needed to {deed}. !cd admins lists who is."
+        )
         in_both(answer, reason)
     assert stage.posts() == posts
 

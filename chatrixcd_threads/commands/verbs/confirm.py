@@ -21,7 +21,7 @@ from chatrixcd_threads.policy.access import Right
 )
 def confirm(call: Call) -> Reply:
     """Only while it waits."""
-    return decide(call, find_running(call), apply=True)
+    return decide(call, find_running(call, "confirm"), apply=True)
 
 
 @confirm.confirmed

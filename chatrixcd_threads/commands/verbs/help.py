@@ -8,6 +8,7 @@ from chatrixcd_threads.commands.registry import commands, find
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.text.markup import Text, bold, bullets, code, lines, table, text
 
+ASKED_FOR = ("--help", "-h")  # after a command
 RIGHTS = {Right.SEE: "everybody in this room", Right.RUN: "bot.admin_users", Right.MANAGE: "bot.admin_users"}
 
 
@@ -15,13 +16,13 @@ RIGHTS = {Right.SEE: "everybody in this room", Right.RUN: "bot.admin_users", Rig
     "help",
     "lists the commands, or explains one",
     example="help run",
-    args=(Arg("command", "the command to explain"),),
+    args=(Arg("command", "the command or alias to explain; COMMAND --help does the same"),),
 )
 def help_(call: Call) -> Reply:
     """All commands in one table, or one of them in full."""
     named = call.values.get("command")
     if named is not None:
-        return Reply(explained(find(named, call.prefix), call.prefix))
+        return Reply(_alias(call, named) or explained(find(named, call.prefix), call.prefix))
     shown = [each for each in commands().values() if not each.hidden]
     rows = [(code(f"{call.prefix} {each.name}"), each.summary) for each in shown]
     hint = (
@@ -30,17 +31,43 @@ def help_(call: Call) -> Reply:
     return Reply(lines(table(("command", "what it does"), rows), hint), greet=True)
 
 
+def _alias(call: Call, named: str) -> Text | None:
+    """What an alias stands for, and the command behind it; None when it is none."""
+    aliases, word = call.tools.aliases.now, named.casefold()
+    stands = None if word in commands() else aliases.get(word)
+    while word not in commands() and word in aliases:
+        word = aliases[word].split(maxsplit=1)[0].casefold()
+    if stands is None or word not in commands():
+        return None
+    head = code(f"{call.prefix} {named}") + " stands for " + code(f"{call.prefix} {stands}") + "."
+    return lines(head, explained(commands()[word], call.prefix))
+
+
+def parts(known: Command) -> list[tuple[str, str]]:
+    """All that can be typed after the command, each with what it is for."""
+    args = [(arg.name, arg.help + _optional(arg)) for arg in known.args]
+    options = [(opt.usage[1:-1], opt.help) for opt in known.options]
+    raw = [("-- ARGUMENTS", "all that follows is handed to the program as it is")] if known.raw else []
+    return [*args, *options, *raw]
+
+
+def _optional(arg: Arg) -> str:
+    return "" if arg.required or "left out" in arg.help else " (may be left out)"
+
+
+def who_may(known: Command) -> str:
+    """Who has the right to it; where single words need more, which."""
+    more = ", ".join(word for word, right in known.rights.items() if RIGHTS[right] != RIGHTS[known.right])
+    return f"{RIGHTS[known.right]}; {more}: {RIGHTS[Right.MANAGE]}" if more else RIGHTS[known.right]
+
+
 def explained(known: Command, prefix: str) -> Text:
     """Usage, arguments, example and right of one command."""
-    args = [code(arg.name) + f": {arg.help}" for arg in known.args]
-    args += [code(opt.usage[1:-1]) + f": {opt.help}" for opt in known.options]
-    args += [code("NAME=VALUE") + ": a variable of the job"] if known.pairs else []
-    args += [code("-- ARGUMENTS") + ": handed to the program as they are"] if known.raw else []
-    needs = sorted({RIGHTS[right] for right in (known.right, *known.rights.values())})
+    args = [code(name) + f": {said}" for name, said in parts(known)]
     return lines(
         bold(f"{prefix} {known.usage}"),
         f"It {known.summary}.",
         bullets(args) if args else "",
         text("Example: ") + code(f"{prefix} {known.example}"),
-        f"Who may: {' / '.join(needs)}.",
+        f"Who may: {who_may(known)}.",
     )

@@ -28,7 +28,7 @@ def logs(call: Call) -> Reply:
 
     Right after its end it is read until it has stopped growing, for as long as nobody needs to hear that it takes long.
     """
-    found = find_task(call)
+    found = find_task(call, "logs")
     records, arriving = _output(call, found)
     printed = [plain_line(row) for record in records for row in record.output.split("\n")]
     rows = call.tools.clean("\n".join(printed)).split("\n") if printed else []

@@ -33,7 +33,7 @@ def redo(call: Call) -> Answer:
     """With what was asked for then, checked anew against the template as it is now."""
     if launching.is_known(call):
         return launching.carry_out(call, launching.known_payload(call))
-    found, semaphore = find_task(call), call.tools.semaphore
+    found, semaphore = find_task(call, "redo"), call.tools.semaphore
     project = semaphore.project(found.project_id)
     template = semaphore.template(project.id, found.task.template_id)
     wanted = asked_for(call, found, family(template.app))

@@ -19,4 +19,4 @@ from chatrixcd_threads.policy.access import Right
 )
 def reject(call: Call) -> Reply:
     """Only while it waits."""
-    return decide(call, find_running(call), apply=False)
+    return decide(call, find_running(call, "reject"), apply=False)

@@ -23,9 +23,9 @@ DEEDS = {"join": Deed.JOINED, "part": Deed.LEFT, "refuse": Deed.INVITE_REFUSED}
     args=(
         Arg(
             "action",
-            "join, part (leave is the same), or refuse (reject) for an invitation",
+            "join (accept), part (leave), or refuse (reject) for an invitation",
             choices=("join", "part", "refuse"),
-            synonyms={"leave": "part", "reject": "refuse"},
+            synonyms={"accept": "join", "leave": "part", "reject": "refuse"},
         ),
         Arg("room", "a room id (!…) or an alias (#…)"),
     ),
@@ -38,7 +38,9 @@ def rooms(call: Call) -> Reply:
             text(each.name) + " " + code(each.room_id) + (" 🔒" if each.encrypted else "")
             for each in call.tools.rooms()
         ]
-        return Reply(lines(f"I am in {len(listed)} rooms:", bullets(listed), _invites(call)))
+        return Reply(
+            lines(f"I am in {len(listed)} {'room' if len(listed) == 1 else 'rooms'}:", bullets(listed), _invites(call))
+        )
     if room is None or not room.startswith(("!", "#")):
         raise UsageError(
             f"I did nothing: name a room by its id (!…) or alias (#…). Usage: {call.prefix} rooms {action} ROOM"

@@ -17,7 +17,7 @@ from chatrixcd_threads.text.markup import bold, lines, text
 )
 def show_status(call: Call) -> Reply:
     """Running or not, also after a restart of the bot, also of tasks it did not start."""
-    found = find_task(call)
+    found = find_task(call, "status")
     task = found.task
     template = call.tools.semaphore.template(found.project_id, task.template_id) if not task.tpl_alias else None
     name = template.name if template else task.tpl_alias

@@ -27,7 +27,7 @@ from chatrixcd_threads.text.markup import bold, lines, person, text
 )
 def stop(call: Call) -> Reply:
     """Reads the task first: a stop would rewrite the result of a finished one (API.md 5.5), so none is sent then."""
-    found, force = find_running(call), "force" in call.options
+    found, force = find_running(call, "stop"), "force" in call.options
     task = found.task
     named = text("Task ") + bold(f"#{task.id}")
     if task.finished:

@@ -172,7 +172,7 @@ class Bench:
         self.looked = 0
         self.woken = 0
         self.pauses: list[float] = []
-        self.rooms = (RoomInfo(ROOM, "Ops <b>", True, 3), RoomInfo("!two:x", "Two", False, 2))
+        self.rooms: tuple[RoomInfo, ...] = (RoomInfo(ROOM, "Ops <b>", True, 3), RoomInfo("!two:x", "Two", False, 2))
         self.asked_rooms: list[tuple[str, str]] = []
         self.told: list[tuple[object, str, str]] = []
         self.room_outcome = RoomOutcome("!new:x")

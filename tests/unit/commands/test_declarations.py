@@ -139,6 +139,21 @@ def test_what_is_not_understood_changes_nothing_and_is_named(given: list[str], s
     assert "Usage: !cd try ONE [join|part]" in caught.value.sentence
 
 
+def test_help_tells_which_words_need_more() -> None:
+    assert (
+        "Who may: everybody in this room; add, remove: bot.admin_users."
+        in explained(find("aliases", "!cd"), "!cd").plain
+    )
+
+
+def test_a_typing_mistake_is_not_answered_with_every_option() -> None:
+    with pytest.raises(UsageError) as caught:
+        find("run", "!cd").bind(["--limt"], "!cd")
+    assert caught.value.sentence.endswith(
+        "Usage: !cd run [PROJECT] [TEMPLATE] [OPTIONS]. !cd help run lists the options."
+    )
+
+
 def test_a_word_may_need_another_right() -> None:
     each = command("try", "tries", args=(Arg("what", "w"),), rights={"hard": Right.MANAGE})(
         lambda call: Reply(text(""))

@@ -14,7 +14,7 @@ import pytest
 from chatrixcd_threads.commands import post
 from chatrixcd_threads.commands.desk import minutes
 from chatrixcd_threads.events import Kind, RoomOutcome
-from chatrixcd_threads.journal import inbox, launches, outbox, questions
+from chatrixcd_threads.journal import audit, inbox, launches, outbox, questions
 from chatrixcd_threads.policy.access import OPERATOR, OPERATOR_ROOM
 from chatrixcd_threads.semaphore.errors import Forbidden, TimedOut, Unreachable
 from chatrixcd_threads.semaphore.launch import Launcher
@@ -253,7 +253,9 @@ def test_a_stop_that_did_not_happen_is_told_and_not_watched(bench: Bench, error:
 
 
 def test_exit_asks_first(bench: Bench) -> None:
-    assert "Nothing that I follow is running." in bench.say("exit")
+    command = bench.asked("exit")
+    assert "Nothing that I follow is running." in bench.answer(command)
+    bench.react(command, "no")
     task = bench.started()
     command = bench.asked("exit")
     assert f"Tasks I follow: #{task} Deploy." in bench.answer(command)
@@ -264,6 +266,56 @@ def test_exit_asks_first(bench: Bench) -> None:
     bench.react(command)
     assert bench.left == 1
     assert "I am stopping now" in bench.answer(command)
+
+
+def test_exit_said_again_is_the_yes(bench: Bench) -> None:
+    """As ChatrixCD documents it; there the second one cancelled the first."""
+    first = bench.asked("exit")
+    assert "!cd exit again does it, too" in bench.answer(first)
+    assert "Shall I stop?" in bench.say("exit", room_id="!two:x")
+    bench.bot(admin_users=(PERSON, "@bob:x"))
+    assert "Shall I stop?" in bench.say("exit", sender="@bob:x")
+    assert bench.left == 0
+    assert "I am stopping now" in bench.say("exit")
+    assert bench.left == 1
+    assert "✅ Done: stopping the bot" in bench.answer(first)
+    (newest, *_) = audit.newest(bench.journal.read(), 1)
+    assert (newest.what, newest.subject, newest.who) == ("confirmed", "stopping the bot", PERSON)
+
+
+def test_exit_said_again_too_late_asks_anew(bench: Bench) -> None:
+    bench.asked("exit")
+    bench.now += 301
+    assert "Shall I stop?" in bench.say("exit")
+    assert bench.left == 0
+
+
+@pytest.mark.parametrize("asked", ["run --help", "run -h", "help run"])
+def test_a_command_explains_itself(bench: Bench, asked: str) -> None:
+    told = bench.say(asked)
+    assert "--limit HOSTS: only these hosts or groups" in told
+    assert "-- ARGUMENTS: all that follows" in told
+
+
+def test_help_explains_an_alias(bench: Bench) -> None:
+    bench.say("aliases add deploy run 1 {1}")
+    bench.say("aliases add web deploy 5")
+    told = bench.say("help Web")
+    assert "!cd Web stands for !cd deploy 5." in told
+    assert "It starts a task from a template" in told
+
+
+@pytest.mark.parametrize("verb", ["status", "logs", "redo"])
+def test_the_line_that_is_proposed_is_of_the_same_command(bench: Bench, verb: str) -> None:
+    assert f"Name one: !cd {verb} 42." in bench.say(verb)
+    assert f"Name one: !cd {verb} 42." in bench.say(f"{verb} last")
+
+
+def test_a_room_alone_is_one_room_and_an_invite_can_be_accepted(bench: Bench) -> None:
+    bench.rooms = bench.rooms[:1]
+    assert "I am in 1 room:" in bench.say("rooms")
+    bench.say("rooms accept !new:x")
+    assert bench.asked_rooms == [("join", "!new:x")]
 
 
 @pytest.mark.parametrize("line", ["pet", "scold"])
