@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from chatrixcd_threads.errors import Fatal
-from chatrixcd_threads.journal.db import Journal, get_meta, set_meta
+from chatrixcd_threads.journal import audit
+from chatrixcd_threads.journal.audit import Deed
+from chatrixcd_threads.journal.db import Journal, get_meta, sends_as, set_meta
 from chatrixcd_threads.journal.safety import COPIES, LOW_BYTES, RESERVE_BYTES, Safety
 
 PLENTY = 10 * LOW_BYTES
@@ -65,6 +68,48 @@ def test_copies_can_take_the_place_of_the_journal_and_only_the_newest_are_kept(j
     copy.close()
 
 
+def test_a_copy_in_the_place_of_the_journal_repeats_no_transaction_id(journal: Journal) -> None:
+    """What was sent after the copy had been made used ids that come again; the homeserver would send nothing for them."""
+    with journal.write() as tx:
+        audit.note(tx, Deed.BOT_STARTED, now=1.0)
+    before = sends_as(journal.read())
+    copied = Safety(journal, lambda folder: PLENTY).copy(1_800_000_000.0)
+    assert sends_as(journal.read()) == before
+    names = set()
+    for place in ("first", "second"):
+        (copied.parent / place).mkdir()
+        path = Path(shutil.copy(copied, copied.parent / place / "journal.sqlite3"))
+        for _ in range(2):  # also after a restart
+            put_back = Journal(path)
+            names.add((place, sends_as(put_back.read())))
+            assert not audit.verify(put_back.read()).broken
+            put_back.close()
+    assert len(names) == 2
+    assert before not in dict(names).values()
+
+
+def test_a_journal_that_crashed_is_moved_with_its_other_files(tmp_path: Path) -> None:
+    """As the refusal of a damaged one says: SQLite takes what stands in a -wal file into any journal of that name."""
+    path = tmp_path / "journal.sqlite3"
+    journal = Journal(path)
+    with journal.write() as tx:
+        set_meta(tx, "kept", "then")
+    copied = Safety(journal, lambda folder: PLENTY).copy(1_800_000_000.0)
+    with journal.write() as tx:
+        set_meta(tx, "kept", "later")
+    (tmp_path / "crashed").mkdir()
+    for name in ("journal.sqlite3", "journal.sqlite3-wal", "journal.sqlite3-shm"):
+        shutil.copy(tmp_path / name, tmp_path / "crashed" / name)  # as kill -9 leaves them
+    journal.close()
+    crashed = tmp_path / "crashed" / "journal.sqlite3"
+    for name in ("journal.sqlite3", "journal.sqlite3-wal", "journal.sqlite3-shm"):
+        crashed.with_name(name).rename(tmp_path / f"old-{name}")
+    shutil.copy(copied, crashed)
+    again = Journal(crashed)
+    assert get_meta(again.read(), "kept") == "then"
+    again.close()
+
+
 def test_a_damaged_journal_is_refused_and_the_copies_are_named(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite3"
     journal = Journal(path)
@@ -75,5 +120,5 @@ def test_a_damaged_journal_is_refused_and_the_copies_are_named(tmp_path: Path) -
     data = bytearray(path.read_bytes())
     data[20_000:60_000] = b"\xff" * 40_000
     path.write_bytes(data)
-    with pytest.raises(Fatal, match=r"put the newest copy of .*copies in its place"):
+    with pytest.raises(Fatal, match=r"copy the newest file of .*copies to its place"):
         Journal(path)
