@@ -13,6 +13,7 @@ from chatrixcd_threads.errors import Fatal
 from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.crosssign import vouch
 from chatrixcd_threads.matrix.patience import Retry
+from chatrixcd_threads.matrix.takeover import UNREADABLE, take_over
 from chatrixcd_threads.settings.model import MatrixSettings
 
 log = logging.getLogger("chatrixcd.login")
@@ -41,14 +42,26 @@ async def log_in(settings: MatrixSettings) -> GuardedClient:
     store = Path(settings.store_path)
     store.mkdir(parents=True, exist_ok=True, mode=0o700)
     session = _stored(store, settings) or await _new_session(store, settings)
-    client = GuardedClient(settings.homeserver, session.user_id, session.device_id, store)
+    client = await _with_keys(settings.homeserver, session, store)
     try:
-        client.restore_login(session.user_id, session.device_id, session.access_token)
         await _check_device(client)
         await vouch(client, store, settings.password)
     except BaseException:
         await client.aclose()
         raise
+    return client
+
+
+async def _with_keys(homeserver: str, session: Session, store: Path) -> GuardedClient:
+    """The client with its key store open; one of another program is taken over first."""
+    client = GuardedClient(homeserver, session.user_id, session.device_id, store)
+    try:
+        client.restore_login(session.user_id, session.device_id, session.access_token)
+    except UNREADABLE:
+        await client.aclose()
+        take_over(store, session.user_id, session.device_id, client.config.pickle_key)
+        client = GuardedClient(homeserver, session.user_id, session.device_id, store)
+        client.restore_login(session.user_id, session.device_id, session.access_token)
     return client
 
 
