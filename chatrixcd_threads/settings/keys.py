@@ -190,7 +190,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "bot.invite_from": 'Who may invite the bot into a room besides the admins; "*": everybody.',
     "bot.admin_room": "The room that hears what changed in the settings files, and is asked about dangerous changes.",
     "bot.greetings_enabled": "Whether answers begin with a greeting and rooms hear of start and stop.",
-    "bot.greeting_rooms": "Rooms that hear the messages at start and stop.",
+    "bot.greeting_rooms": "Rooms with greetings, and with the messages at start and stop. Empty: every room, and those of allowed_rooms.",
     "bot.startup_message": "What is said at the start.",
     "bot.shutdown_message": "What is said at the stop.",
     "bot.log_file": "The file that the log goes to; empty: none. Left at this, a bot in the background uses bot.log in its store.",
