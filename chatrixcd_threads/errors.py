@@ -28,6 +28,10 @@ class NotAllowed(UserError):
     """The person may not do this, by the bot's own rules. Answered with a brush_off message and the reason."""
 
 
+class WrongRoom(NotAllowed):
+    """Nobody may do anything in this room. It says nothing about the person, so no brush_off stands in front."""
+
+
 class NotFound(UserError):
     """The thing named in the command does not exist, or may not be seen."""
 

@@ -25,7 +25,7 @@ from chatrixcd_threads.commands.phrases import phrase
 from chatrixcd_threads.commands.post import Poster, Where, home_of
 from chatrixcd_threads.commands.registry import commands, find
 from chatrixcd_threads.commands.verbs.help import ASKED_FOR
-from chatrixcd_threads.errors import NotAllowed, SecretTyped, UserError
+from chatrixcd_threads.errors import NotAllowed, SecretTyped, UserError, WrongRoom
 from chatrixcd_threads.events import Incoming, Kind
 from chatrixcd_threads.journal import audit, inbox, launches, outbox, questions
 from chatrixcd_threads.journal.audit import Deed
@@ -733,8 +733,8 @@ def marked(symbol: str, sentence: Text) -> Text:
 
 def refusal(error: UserError, event: Incoming, tools: Tools) -> Text:
     """How an error is told: NotAllowed with a brush_off message in front, everything with its plain reason."""
-    if not isinstance(error, NotAllowed):
-        return text(f"⚠ {error.sentence}")
+    if not isinstance(error, NotAllowed) or isinstance(error, WrongRoom):
+        return text(f"{'⛔' if isinstance(error, WrongRoom) else '⚠'} {error.sentence}")
     tone = tone_of(tools.settings.bot, event.room_id)
     brushed = phrase(tools.messages, "brush_off", tone=tone, user_name=event.sender)
     return lines(marked("⛔", brushed), error.sentence)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chatrixcd_threads.errors import NotAllowed
+from chatrixcd_threads.errors import NotAllowed, WrongRoom
 from chatrixcd_threads.settings.model import EVERYBODY, BotSettings
 
 # The person at the console. No homeserver can make these names: its own begin with @…: and !
@@ -35,9 +35,9 @@ class Access:
         return user_id == OPERATOR or user_id in self.bot.admin_users or EVERYBODY in self.bot.admin_users
 
     def check_room(self, room_id: str) -> None:
-        """Raises NotAllowed in a room in which the bot does not serve."""
+        """Raises WrongRoom in a room in which the bot does not serve."""
         if room_id != OPERATOR_ROOM and self.bot.allowed_rooms and room_id not in self.bot.allowed_rooms:
-            raise NotAllowed(
+            raise WrongRoom(
                 f"This room ({room_id}) is not in bot.allowed_rooms, so commands do nothing here. "
                 "An admin of mine can put it there, in config.json."
             )

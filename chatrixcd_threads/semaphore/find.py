@@ -114,8 +114,10 @@ def surest(what: str, fits: Mapping[Candidate, Reading], several: str) -> Candid
 def nothing(what: str, typed: str, like: Mapping[Candidate, float], where: str = "", otherwise: str = "") -> UserError:
     """What to raise when nothing fits: a Choice of the likely ones, else NotFound with the nearest names."""
     if not like:
+        of = "one" if what == "project" else "the project"
         return NotFound(
-            f"Semaphore shows the bot no {what}{where}. Is the bot's user in Semaphore a member of the project?"
+            f"Semaphore shows the bot no {what}{where}. If there is one, make the bot's user in Semaphore a member of {of} "
+            "(role task_runner)."
         )
     ranked = sorted(like, key=lambda each: -like[each])
     said = f"There is no {what} “{clean(typed)}”{where}."

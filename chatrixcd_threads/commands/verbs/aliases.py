@@ -40,7 +40,8 @@ def aliases(call: Call) -> Reply:
     if action is None:
         return _listed(call)
     if name is None:
-        raise UsageError(f"I did nothing: which alias? Usage: {call.prefix} aliases {action} NAME")
+        more = {"add": " COMMAND", "test": " [WORDS]"}.get(action, "")
+        raise UsageError(f"I did nothing: which alias? Usage: {call.prefix} aliases {action} NAME{more}")
     match action:
         case "add":
             return _add(call, name, rest)

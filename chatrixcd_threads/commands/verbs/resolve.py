@@ -19,6 +19,8 @@ from chatrixcd_threads.semaphore.launch import STALE, carries
 from chatrixcd_threads.semaphore.models import Task
 from chatrixcd_threads.text.markup import Text, bold, code, lines, person, text
 
+SHOWN = 5  # launches in doubt that an answer names
+
 
 @command(
     "resolve",
@@ -75,7 +77,10 @@ def _doubtful(call: Call, token: str) -> Launch:
     """A launch whose handling was given up is left where it was: after a while nobody sends it any more."""
     launch = launches.by_token(call.tools.journal.read(), token)
     if launch is None:
-        raise NotFound(f"I did nothing: I know no launch with the token “{token}”.")
+        waiting = [each for each in launches.unsettled(call.tools.journal.read()) if each.state == "doubt"]
+        named = ", ".join(f"{each.token} ({each.template_name})" for each in waiting[:SHOWN])
+        some = f"In doubt: {named}." if waiting else "None is in doubt."
+        raise NotFound(f"I did nothing: I know no launch with the token “{token}”. {some}")
     if launch.state == "sending" and call.tools.now() - launch.changed_at <= STALE:
         raise UserError(f"I did nothing: I am just sending the launch {token}. Its answer will say what became of it.")
     if launch.state not in ("doubt", "sending"):

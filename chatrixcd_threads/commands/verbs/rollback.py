@@ -40,7 +40,10 @@ def rollback(call: Call) -> Answer:
     named, separator, target = rest.rpartition(" to ")
     named = (named if separator else rest).strip()
     if separator and not target.strip():
-        raise UsageError(f"I did nothing: to which build? Usage: {call.prefix} {rollback.usage}")
+        raise UsageError(
+            f"I did nothing: to which build? Name its version or its task, like {call.prefix} {rollback.example}; "
+            "without “to” it is the build of the last good run."
+        )
     project, template = find_template(call, call.values["project"], named or None)
     if template.type != "deploy":
         raise UserError(f"I did not start {template.name}: only deploy templates have builds to go back to.")

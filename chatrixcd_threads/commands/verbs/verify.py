@@ -76,7 +76,10 @@ def _answer(call: Call, verb: str, which: str) -> Reply:
     found = next((each for each in running if each.flow == which), None)
     if found is None:
         some = ", ".join(each.flow for each in running)
-        raise NotFound(f"I did nothing: no verification “{which}” is running." + (f" There is {some}." if some else ""))
+        raise NotFound(
+            f"I did nothing: no verification “{which}” is running."
+            + (f" There is {some}." if some else f" Begin one: {call.prefix} verify @name:server DEVICE")
+        )
     if verb == "yes" and call.sender != OPERATOR:
         raise NotAllowed(
             "Whether the emoji are the same can be said only at my console: a room could be read and changed."

@@ -311,6 +311,31 @@ def test_the_line_that_is_proposed_is_of_the_same_command(bench: Bench, verb: st
     assert f"Name one: !cd {verb} 42." in bench.say(f"{verb} last")
 
 
+@pytest.mark.parametrize(
+    ("line", "step"),
+    [
+        ("aliases add", "Usage: !cd aliases add NAME COMMAND"),
+        ("aliases test", "Usage: !cd aliases test NAME [WORDS]"),
+        ("verify yes 1", "Begin one: !cd verify @name:server DEVICE"),
+        ("rollback site to", "like !cd rollback 1 9 to 1.4.1; without “to” it is the build of the last good run"),
+        ("resolve 1a2b3c4d not-started", "None is in doubt."),
+        ("exit now", "Usage: !cd exit"),
+    ],
+)
+def test_a_refusal_names_the_next_step(bench: Bench, line: str, step: str) -> None:
+    assert step in bench.say(line)
+
+
+def test_a_wrong_room_says_nothing_about_the_person(bench: Bench) -> None:
+    bench.bot(allowed_rooms=("!other:x",))
+    assert bench.say("help").startswith(f"⛔ This room ({ROOM}) is not in bot.allowed_rooms")
+
+
+def test_without_a_project_it_is_said_what_makes_one_seen(bench: Bench) -> None:
+    bench.semaphore.project_list = []
+    assert "make the bot's user in Semaphore a member of one (role task_runner)" in bench.say("run")
+
+
 def test_a_room_alone_is_one_room_and_an_invite_can_be_accepted(bench: Bench) -> None:
     bench.rooms = bench.rooms[:1]
     assert "I am in 1 room:" in bench.say("rooms")
