@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 stopped in order, 70 a thread was stuck, 78 the settings need a person, 130 given up."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["schema"]:
-        return print_schema(given[1] if len(given) > 1 else "config")
+        return _schema(given[1:])
     if given[:1] == ["check"]:
         return _check(given[1:])
     if given[:1] == ["console"]:
@@ -138,10 +138,25 @@ def _check(given: Sequence[str]) -> int:
     made = argparse.ArgumentParser(
         prog="chatrixcd-threads check", description="Checks settings files without using them."
     )
-    made.add_argument("files", nargs="*", metavar="FILE")
+    made.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="default: config.json, aliases.json and messages.json, as far as they are here",
+    )
     made.add_argument("--kind", choices=KINDS, help="what the files are, when their names do not tell")
     chosen = made.parse_args(given)
     return check_files(chosen.files, chosen.kind, builtins=commands())
+
+
+def _schema(given: Sequence[str]) -> int:
+    """`schema [KIND]`: 0 when it is printed."""
+    made = argparse.ArgumentParser(
+        prog="chatrixcd-threads schema",
+        description="Prints the JSON Schema of a settings file, with which editors complete and check.",
+    )
+    made.add_argument("kind", nargs="?", default="config", metavar="KIND", help=f"{', '.join(KINDS)} (default: config)")
+    return print_schema(made.parse_args(given).kind)
 
 
 def _print(line: str, stream: TextIO) -> None:

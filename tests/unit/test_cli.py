@@ -478,3 +478,13 @@ def test_a_console_follows_the_settings(monkeypatch: pytest.MonkeyPatch) -> None
     cli.restyle(console, cli.parser().parse_args([]), new, new)
     cli.restyle(console, cli.parser().parse_args(["-t", "midnight", "-m"]), old, new)
     assert told == [("msdos", True, False)]
+
+
+def test_every_word_after_the_program_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    for word in ("schema", "check", "console"):
+        with pytest.raises(SystemExit, match="0"):
+            cli.main([word, "--help"])
+        assert f"usage: chatrixcd-threads {word}" in capsys.readouterr().out
+    assert cli.main(["schema", "nonsense"]) == 1
+    assert "There are config, aliases, messages." in capsys.readouterr().err
+    assert cli.main(["schema"]) == 0

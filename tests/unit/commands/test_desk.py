@@ -336,6 +336,17 @@ def test_without_a_project_it_is_said_what_makes_one_seen(bench: Bench) -> None:
     assert "make the bot's user in Semaphore a member of one (role task_runner)" in bench.say("run")
 
 
+def test_projects_that_fit_words(bench: Bench) -> None:
+    told = bench.say("projects we")
+    assert ("Web" in told, "Data" in told) == (True, False)
+    command = bench.asked("projects Wbe")
+    assert "❓ There is no project “Wbe”. This one?" in bench.answer(command)
+    bench.react(command)
+    told = bench.answer(command)
+    assert ("Web" in told, "Data" in told) == (True, False)
+    assert "There is no project “zzz”. The nearest:" in bench.say("projects zzz")
+
+
 def test_a_room_alone_is_one_room_and_an_invite_can_be_accepted(bench: Bench) -> None:
     bench.rooms = bench.rooms[:1]
     assert "I am in 1 room:" in bench.say("rooms")
