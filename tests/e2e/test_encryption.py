@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import pytest
+from nio import AsyncClient, LoginResponse
 
 from chatrixcd_threads.demo.homeserver import Account
 
@@ -169,3 +171,32 @@ def test_an_unreadable_message_is_said_once(stage: Stage, person: Callable[[str]
     room.fence()
     assert [room.replies(event_id) for event_id in more] == [[], [], []]
     assert len(room.replies(first)) == 1
+
+
+async def _ran_before(stage: Stage) -> str:
+    """ChatrixCD as far as keys go: plain nio with its own passphrase, a password login, its session file. The fingerprint."""
+    store = stage.bot.folder / "store"
+    store.mkdir(parents=True)
+    client = AsyncClient(stage.config["matrix"]["homeserver"], stage.user_id, "CHATRIXCD", str(store))
+    login = await client.login("bot-password", device_name="ChatrixCD Bot")
+    assert isinstance(login, LoginResponse)
+    await client.sync(timeout=0)
+    await client.keys_upload()
+    kept = {"homeserver": client.homeserver, "user_id": login.user_id, "device_id": login.device_id}
+    (store / "session.json").write_text(json.dumps({**kept, "access_token": login.access_token}), "utf-8")
+    fingerprint = str(client.olm.account.identity_keys["ed25519"])
+    await client.close()
+    return fingerprint
+
+
+def test_where_chatrixcd_ran_before_the_same_device_goes_on(make_stage: StageFactory) -> None:
+    stage = make_stage(start=False)
+    fingerprint = asyncio.run(_ran_before(stage))
+    stage.bot.start()
+    stage.bot.wait_log("were taken over from the bot that used store before", timeout=30)
+    room = stage.room(encrypted=True)
+    for _ in range(2):
+        assert room.ask("!cd ping").encrypted
+        assert room.person.run(_devices(room.person, stage.user_id)) == {"CHATRIXCD": fingerprint}
+        stage.restart()
+    assert "logged in as" not in stage.bot.log()  # with ChatrixCD's session
