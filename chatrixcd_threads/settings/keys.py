@@ -193,7 +193,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "bot.greeting_rooms": "Rooms with greetings, and with the messages at start and stop. Empty: every room, and those of allowed_rooms.",
     "bot.startup_message": "What is said at the start.",
     "bot.shutdown_message": "What is said at the stop.",
-    "bot.log_file": "The file that the log goes to; empty: none. Left at this, a bot in the background uses bot.log in its store.",
+    "bot.log_file": "The file that the log goes to; empty: none. Left at this or empty, a bot in the background uses bot.log in its store.",
     "bot.mouse_enabled": "Whether the console takes the mouse.",
     "bot.color_enabled": "Whether the console has colours, where the terminal has them.",
     "bot.color_theme": "Which colours the console has.",
