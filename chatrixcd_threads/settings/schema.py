@@ -82,14 +82,16 @@ def _is_good(path: Path, kind: str | None, builtins: Collection[str] | None) -> 
         "messages": lambda document: (texts.check(document), ()),
     }
     try:
-        _, warnings = checks[kind](parse(read(path), str(path)))
+        found, warnings = checks[kind](parse(read(path), str(path)))
     except FileNotFoundError:
         sys.stderr.write(f"{path}: there is no such file\n")
         return False
     except ConfigError as error:
         sys.stderr.write(f"{error.sentence}\n")
         return False
+    lacks = config.missing_keys(found) if isinstance(found, Settings) else ()
     sys.stdout.write("".join(f"{warning}\n" for warning in warnings) + f"{path}: good\n")
+    sys.stdout.write("".join(f"{path}: the bot does not start with it yet. {sentence}\n" for sentence in lacks))
     return True
 
 

@@ -143,6 +143,16 @@ class TestCommandLine:
         assert schema.print_schema("nothing") == 1
         assert "There are config, aliases, messages" in capsys.readouterr().err
 
+    def test_what_must_still_be_set_is_named(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        path = tmp_path / "config.json"
+        path.write_text(
+            '{"matrix": {"user_id": "@bot:x", "password": "p"}, "semaphore": {"url": "https://s.example.org"}}'
+        )
+        assert schema.check_files([path]) == 0
+        first, second = capsys.readouterr().out.splitlines()
+        assert first == f"{path}: good"
+        assert second.startswith(f"{path}: the bot does not start with it yet. Set semaphore.api_token")
+
     def test_good_files(self, capsys: pytest.CaptureFixture[str]) -> None:
         files = [CONFIG / f"{kind}.json.example" for kind in schema.KINDS] + [CONFIG / "packs" / "terse.json"]
         assert schema.check_files(files, builtins=commands()) == 0
