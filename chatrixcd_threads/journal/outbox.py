@@ -52,14 +52,19 @@ def put(
     """
     unsent = tx.execute("SELECT content FROM outbox WHERE slot = ? AND sent_version = 0", (slot,)).fetchone()
     if unsent is not None:
-        first = json.loads(unsent["content"] or "{}")  # of what was given up nothing is kept
-        content = {**content, **{key: first[key] for key in ("thread", "reply_to") if key in first}}
+        content = {**content, **_relation(unsent["content"])}
     tx.execute(
         "INSERT INTO outbox (slot, room_id, priority, content, file) VALUES (?, ?, ?, ?, ?) ON CONFLICT (slot) DO UPDATE SET"
         " content = excluded.content, version = version + 1, priority = excluded.priority, file = excluded.file, failed = NULL"
         " WHERE content <> excluded.content OR file IS NOT excluded.file",
         (slot, room_id, priority, json.dumps(content, ensure_ascii=False), file),
     )
+
+
+def _relation(content: str) -> dict[str, object]:
+    """Where a message stands, of its stored content; nothing of one that was given up by an earlier version."""
+    stored = json.loads(content) if content else {}
+    return {key: stored[key] for key in ("thread", "reply_to") if key in stored}
 
 
 def delete(tx: sqlite3.Connection, room_id: str, event_id: str, reason: str) -> None:
@@ -95,7 +100,8 @@ def next_due(
 def begin(tx: sqlite3.Connection, row_id: int) -> Sending:
     """Freezes the content of the coming try (unless a try is already frozen) and returns it."""
     tx.execute(
-        "UPDATE outbox SET trying_version = version, trying_content = content WHERE id = ? AND trying_version <= sent_version",
+        "UPDATE outbox SET trying_version = version, trying_content = content"
+        " WHERE id = ? AND (trying_version <= sent_version OR trying_content IS NULL)",  # a try that was given up is over
         (row_id,),
     )
     row = tx.execute(
@@ -152,8 +158,9 @@ def row_of_txn(journal: str, txn: str) -> int | None:
 def fail(tx: sqlite3.Connection, row_id: int, reason: str) -> None:
     """The homeserver refuses this content for good (no member, no power): the reason is kept, and it is not tried again.
 
-    What was written into the slot meanwhile, or is written later, has a try of its own.
+    What was written into the slot meanwhile, or is written later, has a try of its own, and stands where this would.
     """
+    content = tx.execute("SELECT content FROM outbox WHERE id = ?", (row_id,)).fetchone()["content"]
     newer = tx.execute(
         "UPDATE outbox SET trying_content = NULL, trying_version = sent_version WHERE id = ? AND trying_version > sent_version"
         " AND trying_version < version",
@@ -161,9 +168,9 @@ def fail(tx: sqlite3.Connection, row_id: int, reason: str) -> None:
     )
     if newer.rowcount == 0:
         tx.execute(
-            "UPDATE outbox SET failed = ?, content = '', file = NULL, trying_content = NULL, trying_version = sent_version"
+            "UPDATE outbox SET failed = ?, content = ?, file = NULL, trying_content = NULL, trying_version = sent_version"
             " WHERE id = ?",
-            (reason, row_id),
+            (reason, json.dumps(_relation(content)), row_id),
         )
 
 

@@ -604,6 +604,19 @@ def test_a_question_expires_visibly_and_then_counts_for_nothing(bench: Bench) ->
     assert bench.answer(command) == shown
 
 
+def test_a_question_that_could_not_be_said_expires_all_the_same(bench: Bench) -> None:
+    """The bot may not speak in the room: nobody has seen the question, and its time is over."""
+    bench.desk.handle(bench.event("run 1 5"))
+    (row,) = bench.journal.read().execute("SELECT id FROM outbox").fetchone()
+    with bench.journal.write() as tx:
+        outbox.begin(tx, row)
+        outbox.fail(tx, row, "M_FORBIDDEN: no power")
+    bench.now += 301
+    (question,) = questions.expired(bench.journal.read(), bench.now)
+    bench.desk.expire(question)
+    assert questions.expired(bench.journal.read(), bench.now) == []
+
+
 def test_a_question_that_expires_while_the_yes_is_looked_at_stays_expired(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,6 +139,43 @@ def test_what_failed_for_good_is_kept_with_its_reason_and_holds_up_nothing(journ
     assert "M_FORBIDDEN: not in the room" in stored(journal)
 
 
+def given_up(journal: Journal) -> Sending:
+    sending = begin(journal)
+    with journal.write() as tx:
+        outbox.fail(tx, sending.id, "M_FORBIDDEN: no power")
+    return sending
+
+
+def test_newer_content_of_a_message_that_was_given_up_is_tried_where_the_message_would_stand(journal: Journal) -> None:
+    with journal.write() as tx:
+        outbox.put(tx, "a", "!r", {"plain": "a secret plan", "thread": "$t", "reply_to": "$c"}, Priority.ANSWER)
+    first = given_up(journal)
+    assert "secret" not in stored(journal)
+    put(journal, "a", "two")
+    sending = begin(journal)
+    assert (sending.edits, sending.version) == (None, first.version + 1)
+    assert sending.content == {"plain": "two", "thread": "$t", "reply_to": "$c"}
+
+
+def test_newer_content_after_an_edit_that_was_given_up_is_tried(journal: Journal) -> None:
+    put(journal, "a", "one")
+    sent(journal, begin(journal), "$a")
+    put(journal, "a", "two")
+    given_up(journal)
+    put(journal, "a", "three")
+    sending = begin(journal)
+    assert (sending.edits, sending.content) == ("$a", {"plain": "three"})
+
+
+def test_a_message_that_an_earlier_version_has_given_up_takes_newer_content(journal: Journal) -> None:
+    put(journal, "a", "one")
+    given_up(journal)
+    with journal.write() as tx:
+        tx.execute("UPDATE outbox SET content = ''")
+    put(journal, "a", "two")
+    assert begin(journal).content == {"plain": "two"}
+
+
 def test_a_file_goes_with_its_row_and_is_not_kept(journal: Journal) -> None:
     with journal.write() as tx:
         outbox.put(tx, "a/file0", "!r", {"file_name": "x.log"}, Priority.ANSWER, b"all of it")

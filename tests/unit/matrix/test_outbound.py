@@ -177,6 +177,20 @@ def test_a_room_that_the_bot_has_left(post: Post) -> None:
     assert post.failed() == {"s": "the bot is not in this room"}
 
 
+def test_news_for_a_room_that_the_bot_was_put_out_of_end_nothing_and_come_when_it_is_back(post: Post) -> None:
+    post.put("s", value="0 %")
+    post.send()
+    room = post.house.rooms.pop("!a")
+    for value in ("50 %", "90 %"):
+        post.put("s", value=value)
+        post.send()
+    assert post.failed() == {"s": "the bot is not in this room"}
+    post.house.rooms["!a"] = room
+    post.put("s", value="done")
+    post.send()
+    assert post.house.taken[-1][2]["m.new_content"]["body"] == "done"
+
+
 @pytest.mark.parametrize("code", ["M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"])
 def test_a_lost_login_ends_the_session_and_loses_nothing(post: Post, code: str) -> None:
     post.house.answers = [(code, 401, None)]
