@@ -47,7 +47,8 @@ class Invites:
         self.direct.look()
         for room_id in response.rooms.leave:
             self._client.rooms.pop(room_id, None)  # nio keeps rooms that the bot was put out of
-            self._client.invited_rooms.pop(room_id, None)
+            if room_id not in response.rooms.invite:
+                self._client.invited_rooms.pop(room_id, None)
         if response.rooms.invite or not self._trouble:
             self._due.set()
 
@@ -72,18 +73,18 @@ class Invites:
 
     def note(self, tx: Tx, response: SyncResponse) -> None:
         """Remembers new invitations and forgets rooms that the bot was put out of, in the transaction of the sync's token:
-        neither comes a second time."""
+        neither comes a second time. Who was put out and invited again meanwhile is told both at once."""
+        for room_id, info in response.rooms.leave.items():
+            invites.settle(tx, room_id)
+            by = self._put_out_by(info)
+            if by:
+                audit.note(tx, Deed.PUT_OUT, who=by, room_id=room_id, subject=room_id, now=self._now())
         found = [
             (room_id, inviter) for room_id, info in response.rooms.invite.items() if (inviter := self._inviter(info))
         ]
         for room_id, inviter in found:
             if invites.remember(tx, room_id, inviter):
                 audit.note(tx, Deed.INVITED, who=inviter, room_id=room_id, subject=room_id, now=self._now())
-        for room_id, info in response.rooms.leave.items():
-            invites.settle(tx, room_id)
-            by = self._put_out_by(info)
-            if by:
-                audit.note(tx, Deed.PUT_OUT, who=by, room_id=room_id, subject=room_id, now=self._now())
 
     async def follow(self) -> bool:
         """Accepts the open invitations of people who may invite. False when one of them has to be tried again."""

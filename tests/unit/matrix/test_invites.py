@@ -175,6 +175,15 @@ def test_who_puts_the_bot_out_is_noted(hall: Hall) -> None:
     assert hall.waiting() == []
 
 
+def test_who_is_put_out_and_invited_again_comes_back(hall: Hall) -> None:
+    """Between two syncs: the homeserver tells both in one answer."""
+    hall.friends.add(EVE)
+    hall.sync(invite=EVE, leave={ROOM: EVE})
+    assert hall.run(hall.invites.follow())
+    assert hall.house.joined == [ROOM]
+    assert hall.book() == [(EVE, "put out"), (EVE, "invited"), (EVE, "joined")]
+
+
 @pytest.mark.parametrize(
     ("levels", "version", "encrypted", "may"),
     [
