@@ -92,7 +92,12 @@ class Invites:
         for room_id, inviter in self.open():
             if not self._may_invite(inviter):
                 continue
-            response = await self._client.join(room_id)
+            try:
+                response = await self._client.join(room_id)
+            except TROUBLE as error:  # a join over a server that is gone takes longer than a request may
+                log.warning("joining %s did not work yet: %s", room_id, type(error).__name__)
+                done = False
+                continue
             if isinstance(response, JoinResponse):
                 log.info("joined %s, invited by %s", room_id, inviter)
             elif response.status_code in ("M_FORBIDDEN", "M_NOT_FOUND"):
@@ -115,7 +120,12 @@ class Invites:
         """Tells the homeserver what was refused before it could be told. False when that has to be tried again."""
         done = True
         for room_id, _ in invites.waiting(self._journal.read(), "refused"):
-            outcome, final = await self._leave(room_id)
+            try:
+                outcome, final = await self._leave(room_id)
+            except TROUBLE as error:
+                log.warning("the homeserver has not heard yet that %s is refused: %s", room_id, type(error).__name__)
+                done = False
+                continue
             done = done and (final or not outcome.problem)
         return done
 
