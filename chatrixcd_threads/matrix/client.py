@@ -166,6 +166,15 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         response = await self._send(KeysUploadResponse, method, path, data)
         if isinstance(response, KeysUploadResponse):
             self.lacks_fallback_key = False
+        elif "already exists" in str(response.message):
+            # An older copy of the store counts on from where it was: others have those names. The next ones may be free.
+            log.warning(
+                "the homeserver has other one-time keys under the same names; new ones are made: is the store a copy?"
+            )
+            self.olm.account.mark_keys_as_published()
+            self.olm.save_account()
+        else:
+            log.warning("keys were not taken: %s", response.status_code or response.message)
         return response
 
     def _keys_due(self) -> dict[str, Any]:

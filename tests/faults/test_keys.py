@@ -98,6 +98,42 @@ def test_a_lost_answer_to_the_upload_is_no_endless_error(rig: Rig) -> None:
     assert "already exists" not in rig.bot.log()
 
 
+def test_an_older_copy_of_the_store_still_brings_new_keys(rig: Rig) -> None:
+    """What was uploaded since the copy was made stands on the server under the names that come next."""
+    rig.start()
+    rig.proxy.wait_seen(UPLOAD)
+    rig.ask(rig.room())
+    rig.bot.kill9()
+    keys = [file for file in rig.store.iterdir() if file.name.startswith(rig.account.user_id)]
+    copy = {file: file.read_bytes() for file in keys}
+    for _ in range(30):
+        claim(rig)
+    before = rig.proxy.seen()[-1].at + 1e-6
+    rig.start()
+    rig.proxy.wait_seen(UPLOAD, since=before)
+    rig.ask(rig.room())
+    rig.bot.kill9()
+    for file, data in copy.items():
+        file.write_bytes(data)
+    for _ in range(30):
+        claim(rig)
+    rig.start()
+    room = rig.room()
+    count: dict[str, Any] = {"device_one_time_keys_count": {}}
+
+    def look(answer: Any) -> Any:
+        count.update(answer)
+        return answer
+
+    rig.proxy.on(r"GET .*/sync", edits(look))
+
+    def full() -> bool:
+        rig.boss.send(room, "well?")  # each brings another sync
+        return int(count["device_one_time_keys_count"].get("signed_curve25519", 0)) >= 45
+
+    eventually(full, "one-time keys on the server")
+
+
 def test_a_device_that_the_server_forgot_uploads_its_keys_again(rig: Rig) -> None:
     rig.start()
     room = rig.room()
