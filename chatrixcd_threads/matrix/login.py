@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from nio import AsyncClient, AsyncClientConfig, KeysQueryResponse, LoginResponse, WhoamiResponse
@@ -42,8 +43,12 @@ async def log_in(settings: MatrixSettings) -> GuardedClient:
     store = Path(settings.store_path)
     store.mkdir(parents=True, exist_ok=True, mode=0o700)
     session = _stored(store, settings) or await _new_session(store, settings)
+    fresh = not (store / f"{session.user_id}_{session.device_id}.db").exists()
     client = await _with_keys(settings.homeserver, session, store)
     try:
+        if fresh and await _has_other_keys(client) and await _logs_out(client, settings):
+            await client.aclose()
+            client = await _with_keys(settings.homeserver, await _new_session(store, settings), store)
         await _check_device(client)
         await vouch(client, store, settings.password)
     except BaseException:
@@ -137,15 +142,46 @@ async def _by_token(client: AsyncClient, settings: MatrixSettings) -> Session:
     raise Retry(f"whoami: {response.status_code or response.message}")
 
 
-async def _check_device(client: GuardedClient) -> None:
-    """After a logout the server has no keys of our device, while nio believes that they were uploaded."""
+async def _has_other_keys(client: GuardedClient) -> bool:
+    """Whether the homeserver has keys of our device that are not those in the store."""
+    device = (await _own_devices(client)).get(client.device_id)
+    return device is not None and device["keys"].get(f"curve25519:{client.device_id}") != _own_key(client)
+
+
+def _own_key(client: GuardedClient) -> str:
+    return str(client.olm.account.identity_keys["curve25519"])
+
+
+async def _logs_out(client: GuardedClient, settings: MatrixSettings) -> bool:
+    """The store is gone. Others would encrypt for keys that nobody has any more, until the last one is used up: a logout
+    takes them away, and the next login brings new ones. False when there can be none."""
+    if settings.auth_type == "token":
+        log.error(
+            "the keys of device %s are lost, and some of what is encrypted for it cannot be read: restore the store, or put "
+            "the token of a new device into config.json",
+            client.device_id,
+        )
+        return False
+    log.warning("the keys of device %s are lost: it is logged out, and begins anew", client.device_id)
+    await client.logout()
+    forget(settings)
+    return True
+
+
+async def _own_devices(client: GuardedClient) -> dict[str, Any]:
     client.olm.users_for_key_query.add(client.user_id)
     response = await client.keys_query()
     if not isinstance(response, KeysQueryResponse):
         if getattr(response, "status_code", "") == "M_UNKNOWN_TOKEN":
             raise LoggedOut
         raise Retry(f"keys/query: {response}")
-    if client.device_id not in response.device_keys.get(client.user_id, {}):
+    devices: dict[str, Any] = response.device_keys.get(client.user_id, {})
+    return devices
+
+
+async def _check_device(client: GuardedClient) -> None:
+    """After a logout the server has no keys of our device, while nio believes that they were uploaded."""
+    if client.device_id not in await _own_devices(client):
         client.olm.account.shared = False
         client.olm.save_account()
     if client.should_upload_keys:

@@ -98,6 +98,17 @@ def test_a_lost_answer_to_the_upload_is_no_endless_error(rig: Rig) -> None:
     assert "already exists" not in rig.bot.log()
 
 
+def test_a_bot_that_has_lost_its_keys_can_be_spoken_to(rig: Rig) -> None:
+    """The journal and the login are there, the key store is not; people's devices would begin with keys that are gone."""
+    rig.start()
+    rig.proxy.wait_seen(UPLOAD)
+    rig.bot.kill9()
+    for file in [file for file in rig.store.iterdir() if file.name.startswith(rig.account.user_id)]:
+        file.unlink()
+    rig.start()
+    assert rig.boss.user_id in rig.ask(rig.room()).text
+
+
 def test_an_older_copy_of_the_store_still_brings_new_keys(rig: Rig) -> None:
     """What was uploaded since the copy was made stands on the server under the names that come next."""
     rig.start()
