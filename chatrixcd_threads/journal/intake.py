@@ -91,7 +91,8 @@ def commit(
         if isinstance(item, Incoming) and item.kind is Kind.EDITED and inbox.is_secret(tx, item.target or ""):
             item = _without_words(item, Kind.EXPOSED)  # nothing is taken from an edit, and it is not left there either
         if isinstance(item, Echo):
-            outbox.echoed(tx, item.event_id, outbox.row_of_txn(journal, item.txn) if item.txn else None)
+            txn = item.txn or ""
+            outbox.echoed(tx, item.event_id, outbox.row_of_txn(journal, txn), outbox.life_of_txn(txn))
         elif isinstance(item, Chatter):
             questions.chattered(tx, item.room_id, item.sender)
         elif _concerns_us(tx, item):

@@ -1,8 +1,9 @@
 """What the bot owes the rooms. A row is a *slot*: one message whose newest content wins.
 
-A sending has the transaction id `<journal>.<row>.<version>`. The content of a sending is
+A sending has the transaction id `<journal>-<life>.<row>.<version>`. The content of a sending is
 frozen in `trying_content` before the first try, so that a try repeated after a crash carries the same body under the
-same transaction id, and the homeserver shows it once.
+same transaction id, and the homeserver shows it once. The life of the bot in which it was tried first is frozen with it:
+rows that a journal counts once more, after an older copy was put in place, are other messages with other ids.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Sending:
     content: dict[str, object]
     edits: str | None
     file: bytes | None
+    life: str = ""
 
 
 def put(
@@ -72,6 +74,7 @@ def delete(tx: sqlite3.Connection, room_id: str, event_id: str, reason: str) -> 
     put(tx, f"delete:{event_id}", room_id, {"redacts": event_id, "reason": reason}, Priority.ANSWER)
 
 
+_LIFE = "life"  # beside the content of a try
 HERE = "console"  # the room of the operator: what is said there is read from the journal and never sent
 
 
@@ -97,26 +100,32 @@ def next_due(
     return min((turns.get(str(room_id), 0), int(row_id)) for row_id, room_id in rows)[1]
 
 
-def begin(tx: sqlite3.Connection, row_id: int) -> Sending:
+def begin(tx: sqlite3.Connection, row_id: int, life: str = "") -> Sending:
     """Freezes the content of the coming try (unless a try is already frozen) and returns it."""
-    tx.execute(
-        "UPDATE outbox SET trying_version = version, trying_content = content"
+    due = tx.execute(
+        "SELECT content FROM outbox"
         " WHERE id = ? AND (trying_version <= sent_version OR trying_content IS NULL)",  # a try that was given up is over
         (row_id,),
-    )
+    ).fetchone()
+    if due is not None:
+        frozen = json.dumps({**json.loads(due["content"]), _LIFE: life}, ensure_ascii=False)
+        tx.execute("UPDATE outbox SET trying_version = version, trying_content = ? WHERE id = ?", (frozen, row_id))
     row = tx.execute(
         "SELECT id, slot, room_id, trying_version, trying_content, sent_version, event_id, file FROM outbox WHERE id = ?",
         (row_id,),
     ).fetchone()
     edits = row["event_id"] if row["sent_version"] > 0 else None
+    content = json.loads(row["trying_content"])
+    first_tried = str(content.pop(_LIFE, ""))
     return Sending(
         row["id"],
         row["slot"],
         row["room_id"],
         row["trying_version"],
-        json.loads(row["trying_content"]),
+        content,
         edits,
         row["file"],
+        first_tried,
     )
 
 
@@ -130,8 +139,15 @@ def sent(tx: sqlite3.Connection, sending: Sending, event_id: str) -> None:
     tx.execute("UPDATE outbox SET content = '', file = NULL WHERE id = ? AND sent_version = version", (sending.id,))
 
 
-def echoed(tx: sqlite3.Connection, event_id: str, row_id: int | None) -> None:
-    """Our own message came back by /sync, maybe before the answer of its PUT: from here on it has been seen in the room."""
+def echoed(tx: sqlite3.Connection, event_id: str, row_id: int | None, life: str = "") -> None:
+    """Our own message came back by /sync, maybe before the answer of its PUT: from here on it has been seen in the room.
+
+    `row_id` and `life` are those of its transaction id. Of another life than that of the try it is the echo of a message
+    that an older copy of the journal knows nothing of.
+    """
+    row = tx.execute("SELECT trying_content FROM outbox WHERE id = ?", (row_id,)).fetchone()
+    if row is not None and json.loads(row["trying_content"] or "{}").get(_LIFE, "") != life:
+        row_id = None  # what has been sent is known by its event
     tx.execute(
         "UPDATE outbox SET echoed = 1, event_id = coalesce(event_id, ?1) WHERE id = ?2 OR event_id = ?1",
         (event_id, row_id),
@@ -143,16 +159,21 @@ def in_sight(connection: sqlite3.Connection, slot: str) -> bool:
     return connection.execute("SELECT 1 FROM outbox WHERE slot = ? AND echoed = 1", (slot,)).fetchone() is not None
 
 
-def txn_id(journal: str, row_id: int, version: int) -> str:
+def txn_id(journal: str, row_id: int, version: int, life: str = "") -> str:
     """The transaction id of a sending."""
-    return f"{journal}.{row_id}.{version}"
+    return f"{journal}-{life}.{row_id}.{version}" if life else f"{journal}.{row_id}.{version}"
 
 
 def row_of_txn(journal: str, txn: str) -> int | None:
     """The row of which this is the transaction id of a sending; None for ids that are not ours."""
     owner, _, rest = txn.partition(".")
     row, _, version = rest.partition(".")
-    return int(row) if owner == journal and row.isdecimal() and version.isdecimal() else None
+    return int(row) if owner.partition("-")[0] == journal and row.isdecimal() and version.isdecimal() else None
+
+
+def life_of_txn(txn: str) -> str:
+    """The life of the bot that this transaction id names."""
+    return txn.partition(".")[0].partition("-")[2]
 
 
 def fail(tx: sqlite3.Connection, row_id: int, reason: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import html
 import io
 import logging
+import secrets
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -45,6 +46,7 @@ class Sender:
         self._client, self._journal, self._clock = client, journal, clock
         self._pulse = pulse or Pulse()
         self._id = sends_as(journal.read())
+        self._life = secrets.token_hex(4)
         self._due = asyncio.Event()
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._not_before = 0.0
@@ -91,7 +93,7 @@ class Sender:
         if row_id is None:
             return False
         with self._journal.write() as tx:
-            sending = outbox.begin(tx, row_id)
+            sending = outbox.begin(tx, row_id, self._life)
         self._turns[sending.room_id] = max(self._turns.values(), default=0) + 1
         task = asyncio.get_running_loop().create_task(self._send(sending))
         task.add_done_callback(lambda _: self._due.set())
@@ -127,7 +129,7 @@ class Sender:
     async def _put(self, sending: Sending) -> Any:
         row: dict[str, Any] = sending.content
         if "redacts" in row:
-            txn = outbox.txn_id(self._id, sending.id, sending.version)
+            txn = outbox.txn_id(self._id, sending.id, sending.version, sending.life)
             return await self._client.room_redact(sending.room_id, row["redacts"], row["reason"], txn)
         if sending.file is not None:  # a file cannot be edited: a newer one is a message of its own
             room = self._client.rooms[sending.room_id]
@@ -141,7 +143,7 @@ class Sender:
         else:
             body = content.message(row, sending.edits)
         await self._client.ready_to_encrypt(sending.room_id)
-        txn = outbox.txn_id(self._id, sending.id, sending.version)
+        txn = outbox.txn_id(self._id, sending.id, sending.version, sending.life)
         return await self._client.room_send(
             sending.room_id, "m.room.message", body, txn, ignore_unverified_devices=True
         )

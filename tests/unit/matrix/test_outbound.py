@@ -191,6 +191,33 @@ def test_news_for_a_room_that_the_bot_was_put_out_of_end_nothing_and_come_when_i
     assert post.house.taken[-1][2]["m.new_content"]["body"] == "done"
 
 
+def test_after_an_older_copy_of_the_journal_was_put_in_place_no_message_is_taken_for_an_earlier_one(
+    tmp_path: Path,
+) -> None:
+    """The rows are counted once more; of a transaction id that it knows the homeserver takes no second message."""
+    post = Post(tmp_path)
+    copy = tmp_path / "backup"  # made by somebody, not by the bot
+    post.journal.read().execute("VACUUM INTO ?", (str(copy),))
+    post.put("yesterday")
+    post.send()
+    post.journal.close()
+    for file in tmp_path.glob("journal.sqlite3*"):
+        file.unlink()
+    copy.rename(tmp_path / "journal.sqlite3")
+    again = Post(tmp_path)
+    again.put("today")
+    again.send()
+    (_, first, _), (_, second, _) = (*post.house.taken, *again.house.taken)
+    assert first != second
+    again.put("today", value="edited")
+    row = again.journal.read().execute("SELECT id FROM outbox WHERE slot = 'today'").fetchone()[0]
+    with again.journal.write() as tx:  # the earlier one comes back, since the sync begins where the copy was made
+        outbox.echoed(tx, "$yesterday", row, outbox.life_of_txn(first))
+    assert outbox.slot_of(again.journal.read(), "$yesterday") is None
+    assert not outbox.in_sight(again.journal.read(), "today")
+    again.journal.close()
+
+
 @pytest.mark.parametrize("code", ["M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"])
 def test_a_lost_login_ends_the_session_and_loses_nothing(post: Post, code: str) -> None:
     post.house.answers = [(code, 401, None)]
