@@ -140,6 +140,8 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         if not isinstance(body, dict) or (not body and status >= 300):
             return {"error": f"status {status} and no answer of a homeserver"}
         body = vetted(body)
+        if body.get("errcode") == "M_USER_LOCKED":
+            body.pop("soft_logout", None)  # an unlocked account goes on with its token; nio would throw that away
         if isinstance(body.get("device_keys"), dict):
             self.masters |= {user: master_key(body, user) for user in body["device_keys"]}
             self.owners |= {user: owner(body, user) for user in body["device_keys"]}

@@ -104,6 +104,18 @@ def test_a_lost_token_is_followed_by_a_new_login(rig: Rig, soft: bool) -> None:
     assert rig.boss.unreadable(room) == []
 
 
+def test_an_account_that_was_locked_goes_on_with_its_token(rig: Rig) -> None:
+    """Nobody logs in to a locked account; with `matrix.auth_type` token the bot would have ended for good."""
+    rig.start()
+    room = rig.room()
+    rig.ask(room)
+    locked = {"errcode": "M_USER_LOCKED", "error": "User account has been locked", "soft_logout": True}
+    rig.proxy.on(SYNC, says(401, locked), times=2)
+    rig.ask(room, timeout=40)
+    assert len(rig.proxy.seen(r"POST .*/login")) == 1
+    assert "M_USER_LOCKED" in rig.bot.log()
+
+
 def test_a_token_that_is_lost_while_sending_loses_no_answer(rig: Rig) -> None:
     rig.start()
     room = rig.room()
