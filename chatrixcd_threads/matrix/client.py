@@ -23,6 +23,7 @@ from nio import (
     KeysQueryResponse,
     KeysUploadResponse,
     KeyVerificationEvent,
+    LocalProtocolError,
     MegolmEvent,
     OlmTrustError,
     RoomKeyRequest,
@@ -32,7 +33,7 @@ from nio import (
     SyncResponse,
 )
 
-from chatrixcd_threads.matrix.patience import Retry
+from chatrixcd_threads.matrix.patience import Retry, RoomTrouble
 from chatrixcd_threads.matrix.trust import Owner, master_key, owner
 from chatrixcd_threads.matrix.vetting import vetted, whole_characters
 
@@ -40,6 +41,9 @@ log = logging.getLogger("chatrixcd.matrix")
 
 Result = TypeVar("Result")
 
+# What concerns every room alike: no answer of a homeserver at all, or one about the account.
+PASSING: Final = frozenset({None, "M_LIMIT_EXCEEDED", "M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"})
+GATEWAY: Final = frozenset({502, 503, 504})  # said in front of a homeserver that is not there
 CRYPTO_TROUBLE: Final = (EncryptionError, GroupEncryptionError, OlmTrustError)
 
 # What an encrypted payload may hold. State inside a payload would be believed by nio, although no server checked it.
@@ -217,13 +221,15 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
 
     async def ready_to_encrypt(self, room_id: str) -> None:
         """Knows members and their devices before something is encrypted for them; nio goes on without. Raises Retry."""
-        room = self.rooms[room_id]
+        room = self.rooms.get(room_id)
+        if room is None:
+            raise LocalProtocolError(f"not in {room_id} any more")
         if not room.encrypted:
             return
         if not room.members_synced:
             answer = await self.joined_members(room_id)
             if not isinstance(answer, JoinedMembersResponse):
-                raise Retry(f"members of {room_id}: {answer.status_code or answer.message}")
+                raise _trouble(f"members of {room_id}", answer)
         if (self.olm.users_for_key_query & set(room.users)) - self._silent:
             await self._devices_known()
 
@@ -267,20 +273,20 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
                 waiting.set()
             if isinstance(error, KeyError) and room_id not in self.olm.outbound_group_sessions:
                 # nio takes a key away when it has just been shared and somebody leaves, and then looks for it.
-                raise Retry(f"the members of {room_id} changed while its key was shared") from error
+                raise RoomTrouble(f"the members of {room_id} changed while its key was shared") from error
             raise
         if room_id in self._unshared:
             session = self.olm.outbound_group_sessions.get(room_id)
             if session is not None:
                 session.shared = False  # the next try goes to those who are left
-            raise Retry(f"the key of {room_id} did not reach every device")
+            raise RoomTrouble(f"the key of {room_id} did not reach every device")
         return shared
 
     async def keys_claim(self, user_set: Any) -> Any:
         """Raises Retry when the homeserver gives no answer; nio would leave those devices without the room's key."""
         answer = await super().keys_claim(user_set)
         if not isinstance(answer, KeysClaimResponse):
-            raise Retry(f"keys/claim: {answer.status_code or answer.message}")
+            raise _trouble("keys/claim", answer)
         return answer
 
     async def _send(self, response_class: type, *args: Any, **more: Any) -> Any:
@@ -326,3 +332,12 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         if self.store is not None:
             self.store.database.close()
         await asyncio.sleep(0)  # lets aiohttp's connections end before the loop does
+
+
+def _trouble(what: str, answer: Any) -> Retry:
+    """What a refusal means for other rooms: nothing, when the homeserver itself has said no to this one."""
+    status = answer.transport_response.status if answer.transport_response else 0
+    own = answer.status_code not in PASSING and status not in GATEWAY
+    return (RoomTrouble if own else Retry)(
+        f"{what}: {answer.status_code or answer.message}", (answer.retry_after_ms or 0) / 1000
+    )

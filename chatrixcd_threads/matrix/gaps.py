@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from nio import MessageDirection, RoomMessagesResponse
 
-from chatrixcd_threads.matrix.client import GuardedClient
+from chatrixcd_threads.matrix.client import GATEWAY, PASSING, GuardedClient
 from chatrixcd_threads.matrix.inbound import since_own_join
 from chatrixcd_threads.matrix.patience import Retry
 
@@ -15,8 +15,6 @@ log = logging.getLogger("chatrixcd.gaps")
 
 PAGE: Final = 100
 MOST_PAGES: Final = 200
-PASSING: Final = frozenset({None, "M_LIMIT_EXCEEDED", "M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"})
-GATEWAY: Final = frozenset({502, 503, 504})
 
 
 class Withheld(Retry):

@@ -17,9 +17,9 @@ from chatrixcd_threads.journal import outbox
 from chatrixcd_threads.journal.db import Journal, sends_as
 from chatrixcd_threads.journal.outbox import Sending
 from chatrixcd_threads.matrix import content
-from chatrixcd_threads.matrix.client import CRYPTO_TROUBLE, GuardedClient
+from chatrixcd_threads.matrix.client import CRYPTO_TROUBLE, GATEWAY, GuardedClient
 from chatrixcd_threads.matrix.login import LoggedOut
-from chatrixcd_threads.matrix.patience import Backoff, Retry
+from chatrixcd_threads.matrix.patience import Backoff, Retry, RoomTrouble
 from chatrixcd_threads.matrix.pulse import Pulse
 
 log = logging.getLogger("chatrixcd.outbound")
@@ -33,7 +33,6 @@ UNTOLD_WAIT_MS: Final = 5_000  # when a 429 names no time
 # Statuses of 4xx that a repeat may change; the others, with an error code of Matrix, are final.
 PASSING: Final = frozenset({401, 408, 425, 429})
 TOO_LARGE: Final = 413
-GATEWAY: Final = frozenset({502, 503, 504})  # said in front of a homeserver that is not there
 TROUBLE: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
 
@@ -114,8 +113,11 @@ class Sender:
             else:
                 self._later(str(error))  # members not known yet and the like
             return
-        except (Retry, *CRYPTO_TROUBLE, *TROUBLE) as error:
-            self._later(str(error) or type(error).__name__)
+        except (RoomTrouble, *CRYPTO_TROUBLE) as error:
+            self._later_here(sending.room_id, str(error) or type(error).__name__)
+            return
+        except (Retry, *TROUBLE) as error:
+            self._later(str(error) or type(error).__name__, error.after if isinstance(error, Retry) else 0.0)
             return
         if isinstance(response, RoomSendResponse | RoomRedactResponse):
             with self._journal.write() as tx:
@@ -187,8 +189,8 @@ class Sender:
                 outbox.put(tx, f"{sending.slot}/lost", sending.room_id, content, outbox.Priority.ANSWER)
         self._due.set()
 
-    def _later(self, reason: str) -> None:
-        wait = self._backoff.pause()
+    def _later(self, reason: str, asked: float = 0.0) -> None:
+        wait = self._backoff.pause(asked)
         self._not_before = max(self._not_before, self._clock() + wait)
         log.warning("the homeserver did not take a message (%s); the next try is in %.1f s", reason, wait)
 

@@ -16,6 +16,10 @@ class Retry(Exception):
         self.after = after
 
 
+class RoomTrouble(Retry):
+    """The homeserver is there, and what did not work concerns one room alone."""
+
+
 class Backoff:
     """Doubling pauses with jitter, so that many clients do not come back at the same moment."""
 

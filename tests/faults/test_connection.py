@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
 import pytest
@@ -186,6 +187,22 @@ def test_a_room_with_trouble_of_its_own_holds_no_other_up(shared: Rig) -> None:
         shared.ask(good)
     shared.proxy.off(rule)
     assert shared.answer(bad, waiting, timeout=40).encrypted
+
+
+def test_a_room_whose_members_are_not_told_holds_no_other_up(rig: Rig) -> None:
+    rig.start()
+    bad, good = rig.room(), rig.room()
+    rule = rig.proxy.on(
+        rf"GET .*{re.escape(bad[1:])}/joined_members",
+        says(500, {"errcode": "M_UNKNOWN", "error": "Internal server error"}),
+    )
+    waiting = rig.boss.send(bad, "!cd help")
+    eventually(lambda: rule.used >= 5, "five refusals", timeout=60)  # the pauses double: the next one has 4 s or more
+    before = time.monotonic()
+    rig.ask(good)
+    assert time.monotonic() - before < 3
+    rig.proxy.off(rule)
+    assert rig.answer(bad, waiting, timeout=60).encrypted
 
 
 def test_a_join_that_takes_long_holds_nobody_up(shared: Rig) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from nio import AsyncClient
+from nio import AsyncClient, LocalProtocolError
 
 from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.patience import Retry
@@ -43,3 +43,10 @@ def test_another_mistake_is_not_hidden(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(KeyError, match="another mistake"):
         asyncio.run(client.share_group_session(ROOM, True))
     assert client.sharing_session == {}
+
+
+def test_the_bot_was_put_out_just_before(tmp_path: Path) -> None:
+    """While a file was uploaded: the sender gives that message up, and ended the whole session before."""
+    client = GuardedClient("http://x", "@bot:x", "DEVICE", tmp_path)
+    with pytest.raises(LocalProtocolError, match="not in !r:x any more"):
+        asyncio.run(client.ready_to_encrypt(ROOM))
