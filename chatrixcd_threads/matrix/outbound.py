@@ -32,6 +32,8 @@ UNTOLD_WAIT_MS: Final = 5_000  # when a 429 names no time
 
 # Statuses of 4xx that a repeat may change; the others, with an error code of Matrix, are final.
 PASSING: Final = frozenset({401, 408, 425, 429})
+# They are about the bot's account or the whole homeserver, and an admin of it can end them.
+ACCOUNT: Final = frozenset({"M_RESOURCE_LIMIT_EXCEEDED", "M_USER_SUSPENDED", "M_USER_LOCKED", "M_CONSENT_NOT_GIVEN"})
 TOO_LARGE: Final = 413
 TROUBLE: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
@@ -160,6 +162,8 @@ class Sender:
             log.info("the homeserver slows us down: the next message goes out in %.1f s", wait)
         elif code in ("M_UNKNOWN_TOKEN", "M_MISSING_TOKEN"):
             raise LoggedOut
+        elif code in ACCOUNT:
+            self._later(f"{code}: {response.message}")
         elif _status(response) == TOO_LARGE:  # often said by a proxy, without a code of Matrix
             self._too_large(sending)
         elif code and 400 <= _status(response) < 500 and _status(response) not in PASSING:

@@ -127,6 +127,9 @@ def test_messages_of_a_room_go_out_in_order(post: Post) -> None:
         ("M_UNKNOWN", 502, None),
         (None, 504, None),
         ("M_UNKNOWN", 401, None),
+        ("M_RESOURCE_LIMIT_EXCEEDED", 403, None),
+        ("M_USER_SUSPENDED", 403, None),
+        ("M_CONSENT_NOT_GIVEN", 403, None),
     ],
     ids=repr,
 )
