@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from queue import SimpleQueue
+from threading import Event
 
 
 class Kind(StrEnum):
@@ -127,6 +128,7 @@ class RoomRequest:
     verb: str  # "join" | "part" | "refuse" | "direct"
     room: str  # room id or alias; for "direct" the person
     answer: SimpleQueue[RoomOutcome]
+    given_up: Event = field(default_factory=Event)  # set when nobody waits for the answer any more
 
 
 @dataclass(frozen=True, slots=True)

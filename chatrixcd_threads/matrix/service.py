@@ -96,11 +96,13 @@ class MatrixService(Service):
     def ask(self, verb: str, room: str) -> RoomOutcome:
         """Joins or parts a room, refuses an invitation or opens a direct chat for a worker, which waits here for at most a minute."""
         answer: queue.SimpleQueue[RoomOutcome] = queue.SimpleQueue()
-        self._requests.put(RoomRequest(verb, room, answer))
+        request = RoomRequest(verb, room, answer)
+        self._requests.put(request)
         self._on_loop(self._take_requests)
         try:
             return answer.get(timeout=ROOM_ANSWER_SECONDS)
         except queue.Empty:
+            request.given_up.set()  # it is not begun later, when the person has been told that it failed
             return RoomOutcome(room, "the homeserver did not answer within a minute")
 
     def change_login(self, settings: MatrixSettings) -> str:
@@ -113,8 +115,10 @@ class MatrixService(Service):
             self._login = kept  # there is no connection that could be lost
             return ""
         try:
-            return asyncio.run_coroutine_threadsafe(self._change_login(kept), loop).result(LOGIN_SECONDS)
+            changing = asyncio.run_coroutine_threadsafe(self._change_login(kept), loop)
+            return changing.result(LOGIN_SECONDS)
         except TimeoutError:
+            changing.cancel()  # it must not come true later
             return "the homeserver did not answer"
 
     def wake(self) -> None:
@@ -219,7 +223,9 @@ class MatrixService(Service):
 
     def _take_requests(self) -> None:
         while self._session is not None and not self._requests.empty():
-            self._session.carry_out(self._requests.get())
+            request = self._requests.get()
+            if not request.given_up.is_set():
+                self._session.carry_out(request)
 
     def _state(self, state: str, note: str = "") -> None:
         """One reference, replaced whole; only a change of the state itself begins a new `since`."""

@@ -84,6 +84,41 @@ def test_a_login_that_is_refused_for_good_gives_way_to_the_one_in_the_settings(
             asyncio.run(live())
 
 
+def test_what_a_worker_has_given_up_is_not_begun_later(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The homeserver was away for more than a minute; the person was told that it failed."""
+    monkeypatch.setattr(service_module, "ROOM_ANSWER_SECONDS", 0.01)
+    bot, begun = MatrixService(Settings, journal, queue.Queue()), []
+    assert "did not answer" in bot.ask("part", "!ops:x").problem
+    session = SimpleNamespace(carry_out=lambda request: begun.append(request.room))
+    bot._session = cast(Session, session)
+    bot._take_requests()
+    assert begun == []
+
+
+def test_a_login_that_was_given_up_does_not_come_true_later(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = MatrixSettings(user_id=BOT, password="first", store_path=str(tmp_path))
+    bot = MatrixService(lambda: Settings(matrix=old), journal, queue.Queue())
+    monkeypatch.setattr(service_module, "LOGIN_SECONDS", 0.01)
+    answers = asyncio.Event()
+
+    async def renew(settings: MatrixSettings) -> None:
+        await answers.wait()
+
+    monkeypatch.setattr(service_module, "renew", renew)
+
+    async def live() -> None:
+        bot._loop = asyncio.get_running_loop()
+        new = msgspec.structs.replace(old, password="second")
+        assert "did not answer" in await asyncio.to_thread(bot.change_login, new)
+        answers.set()
+        await asyncio.sleep(0.01)
+
+    asyncio.run(live())
+    assert bot._login == old
+
+
 def test_an_invitation_is_kept_by_the_transaction_that_moves_the_token(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
