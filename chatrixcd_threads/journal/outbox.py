@@ -176,6 +176,21 @@ def life_of_txn(txn: str) -> str:
     return txn.partition(".")[0].partition("-")[2]
 
 
+def stand_alone(tx: sqlite3.Connection, sending: Sending) -> bool:
+    """The homeserver does not know what the message relates to: it stands in the room then, outside of the thread, and an edit
+    as a message of its own. False when it relates to nothing but what it replies to, which no homeserver looks up."""
+    row = tx.execute("SELECT content, trying_content FROM outbox WHERE id = ?", (sending.id,)).fetchone()
+    contents = [json.loads(each) for each in (row["content"], row["trying_content"])]
+    threads = {each.pop("thread", None) for each in contents} if sending.edits is None else set()
+    if sending.edits is None and threads <= {None}:
+        return False
+    tx.execute(
+        "UPDATE outbox SET content = ?, trying_content = ?, sent_version = 0, event_id = NULL, echoed = 0 WHERE id = ?",
+        (*(json.dumps(each, ensure_ascii=False) for each in contents), sending.id),
+    )
+    return True
+
+
 def fail(tx: sqlite3.Connection, row_id: int, reason: str) -> None:
     """The homeserver refuses this content for good (no member, no power): the reason is kept, and it is not tried again.
 

@@ -34,6 +34,7 @@ UNTOLD_WAIT_MS: Final = 5_000  # when a 429 names no time
 PASSING: Final = frozenset({401, 408, 425, 429})
 # They are about the bot's account or the whole homeserver, and an admin of it can end them.
 ACCOUNT: Final = frozenset({"M_RESOURCE_LIMIT_EXCEEDED", "M_USER_SUSPENDED", "M_USER_LOCKED", "M_CONSENT_NOT_GIVEN"})
+UNRELATED: Final = 400  # among others for a relation to an event that it does not know, or that begins no thread
 TOO_LARGE: Final = 413
 TROUBLE: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
@@ -166,6 +167,8 @@ class Sender:
             self._later(f"{code}: {response.message}")
         elif _status(response) == TOO_LARGE:  # often said by a proxy, without a code of Matrix
             self._too_large(sending)
+        elif _status(response) == UNRELATED and self._stands_alone(sending):
+            log.warning("a message for %s goes out without its relation: %s", sending.room_id, response.message)
         elif code and 400 <= _status(response) < 500 and _status(response) not in PASSING:
             self._fail(sending, f"{code}: {response.message}")
         elif code and _status(response) not in GATEWAY:
@@ -192,6 +195,12 @@ class Sender:
                 }
                 outbox.put(tx, f"{sending.slot}/lost", sending.room_id, content, outbox.Priority.ANSWER)
         self._due.set()
+
+    def _stands_alone(self, sending: Sending) -> bool:
+        if "redacts" in sending.content:
+            return False
+        with self._journal.write() as tx:
+            return outbox.stand_alone(tx, sending)
 
     def _later(self, reason: str, asked: float = 0.0) -> None:
         wait = self._backoff.pause(asked)

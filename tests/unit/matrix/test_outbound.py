@@ -164,6 +164,37 @@ def test_a_pause_of_nothing_is_short_and_one_that_was_not_told_is_long(
     assert len(post.house.taken) == 1
 
 
+def test_an_answer_whose_thread_the_homeserver_does_not_take_stands_in_the_room(post: Post) -> None:
+    """The command came from a server that lets a thread begin anywhere; Synapse says 400 to the answer."""
+    content = {"plain": "x", "html": "x", "thread": "$root", "reply_to": "$command"}
+    with post.journal.write() as tx:
+        outbox.put(tx, "s", "!a", content, outbox.Priority.ANSWER)
+    post.house.answers = [("M_UNKNOWN", 400, None)]
+    post.send()
+    ((_, _, body),) = post.house.taken
+    assert body["m.relates_to"] == {"m.in_reply_to": {"event_id": "$command"}}
+    assert post.failed() == {}
+
+
+def test_an_edit_of_what_the_homeserver_has_lost_is_a_message_of_its_own(post: Post) -> None:
+    post.put("s", value="one")
+    post.send()
+    post.put("s", value="two")
+    post.house.answers = [("M_UNKNOWN", 400, None)]
+    post.send()
+    _, (_, txn, body) = post.house.taken
+    assert body["body"] == "two"
+    assert "m.relates_to" not in body
+    assert outbox.slot_of(post.journal.read(), f"$for {txn}") == "s"
+
+
+def test_what_is_refused_without_a_relation_is_not_tried_again(post: Post) -> None:
+    post.put("s")
+    post.house.answers = [("M_BAD_JSON", 400, None)]
+    post.send()
+    assert post.failed() == {"s": "M_BAD_JSON: no"}
+
+
 def test_what_is_refused_for_good_is_given_up_and_the_rest_goes_on(post: Post) -> None:
     post.house.answers = [("M_FORBIDDEN", 403, None)]
     post.put("s")
