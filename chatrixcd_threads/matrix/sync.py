@@ -13,7 +13,7 @@ from nio import LocalProtocolError, SyncResponse
 
 from chatrixcd_threads.events import Incoming
 from chatrixcd_threads.journal import intake, opened, questions
-from chatrixcd_threads.journal.db import Journal, Tx, get_meta
+from chatrixcd_threads.journal.db import Journal, Tx, get_meta, set_meta
 from chatrixcd_threads.journal.intake import Heard
 from chatrixcd_threads.matrix import gaps, inbound
 from chatrixcd_threads.matrix.client import CRYPTO_TROUBLE, GuardedClient
@@ -24,6 +24,7 @@ log = logging.getLogger("chatrixcd.sync")
 
 POLL_MS: Final = 30_000
 GAP_TRIES: Final = 8  # with the pauses between them some 45 s
+TOKEN_TRIES: Final = 5
 FIRST_SYNC_SECONDS: Final = 180.0  # with full_state nio sets no time limit of its own
 TROUBLE: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError, LocalProtocolError)
 
@@ -87,6 +88,7 @@ class Syncer:
     ) -> None:
         self._client, self._journal, self._prefix, self._keep = client, journal, prefix, keep
         self._also = also  # what else of a sync must not be lost
+        self._refusals = 0  # of the token, one after the other
         self._gap_tries: dict[str, int] = {}  # since the last sync that was taken over
         self._filter: str | dict[str, Any] = FILTER
         self._first = True
@@ -130,7 +132,11 @@ class Syncer:
             log.exception("the homeserver's answer could not be handled")
             raise Retry(f"sync: {type(error).__name__}") from error
         if isinstance(response, SyncResponse):
+            self._refusals = 0
             return response
+        status = response.transport_response.status if response.transport_response else 0
+        if since and status == 400 and response.status_code:
+            self._refused(response)
         if response.status_code in ("M_UNKNOWN_TOKEN", "M_MISSING_TOKEN") or not client.logged_in:
             raise LoggedOut
         raise Retry(f"sync: {response.status_code or response.message}", (response.retry_after_ms or 0) / 1000)
@@ -148,6 +154,20 @@ class Syncer:
         if withheld is not None:
             raise withheld
         return heard
+
+    def _refused(self, response: Any) -> None:
+        """A homeserver that was put back from a backup, or is another program now, may not know the token any more, and
+        would never again: after some tries it is forgotten, as at the first start."""
+        self._refusals += 1
+        if self._refusals < TOKEN_TRIES:
+            return
+        log.error(
+            "the homeserver does not know where the last sync ended (%s): what was said since then is not looked at",
+            response.message,
+        )
+        self._refusals, self._first = 0, True
+        with self._journal.write() as tx:
+            set_meta(tx, self._token_key, "")
 
     async def _missed(self, room_id: str, prev_batch: str, since: str) -> list[Any]:
         """What came between. One room whose history the homeserver does not give must not make the bot deaf in all others."""

@@ -145,6 +145,17 @@ def test_a_limited_login_waits_as_long_as_it_was_told(rig: Rig) -> None:
     rig.ask(rig.room())
 
 
+def test_a_sync_token_that_the_homeserver_does_not_know_any_more(rig: Rig) -> None:
+    """It was put back from a backup, or another program has its address now."""
+    rig.start()
+    room = rig.room()
+    rig.ask(room)
+    refused = {"errcode": "M_UNKNOWN", "error": "Invalid stream token"}
+    rig.proxy.on(r"GET .*/sync\?.*since=", says(400, refused), times=5)
+    rig.bot.wait_log("does not know where the last sync ended")
+    rig.ask(room, timeout=40)
+
+
 def test_a_bot_without_a_homeserver_waits_for_it(rig: Rig) -> None:
     rig.proxy.shut()
     rig.bot.start()
