@@ -156,6 +156,9 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
 
     def _handle_olm_events(self, response: SyncResponse) -> None:
         super()._handle_olm_events(response)
+        if self.olm:
+            # nio leaves out whom it sees in no encrypted room now: they are asked for again when they are met in one.
+            self.olm.tracked_users.difference_update(response.device_list.changed, response.device_list.left)
         count = response.device_key_count.signed_curve25519
         if count is not None and self.olm:
             self.olm.uploaded_key_count = count  # nio overlooks a count of zero and then never uploads again

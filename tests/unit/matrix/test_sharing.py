@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from nio import AsyncClient, LocalProtocolError
+from nio import AsyncClient, LocalProtocolError, SyncResponse
 
 from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.patience import Retry
@@ -50,3 +50,17 @@ def test_the_bot_was_put_out_just_before(tmp_path: Path) -> None:
     client = GuardedClient("http://x", "@bot:x", "DEVICE", tmp_path)
     with pytest.raises(LocalProtocolError, match="not in !r:x any more"):
         asyncio.run(client.ready_to_encrypt(ROOM))
+
+
+def test_whose_devices_have_changed_is_asked_for_again_where_they_are_met_later(tmp_path: Path) -> None:
+    """An admin in a plain room logs in once more. Of the members of a larger encrypted room the bot learns before it speaks."""
+    client = GuardedClient("http://x", "@bot:x", "DEVICE", tmp_path)
+    client.user_id = "@bot:x"
+    client.load_store()
+    client.olm.tracked_users = {"@ann:x", "@bob:x"}
+    body = {"next_batch": "s2", "rooms": {}, "device_lists": {"changed": ["@bob:x"], "left": []}}
+    body |= {"device_one_time_keys_count": {}, "to_device": {"events": []}}
+    client._handle_olm_events(SyncResponse.from_dict(body))
+    client.olm.update_tracked_users(SimpleNamespace(users={"@ann:x": None, "@bob:x": None}))
+    assert client.olm.users_for_key_query == {"@bob:x"}
+    asyncio.run(client.aclose())
