@@ -10,15 +10,11 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from chatrixcd_threads.errors import Fatal
 
 Tx = sqlite3.Connection
 """A transaction, for those who only pass it on."""
-
-COPIED: Final = "copied"  # in the meta of a copy that has not taken the place of a journal yet
-SENDS: Final = "sends"
 
 # Version 1. It stays as it was: a new journal goes the same way as an old one, through every step below.
 SCHEMA = """
@@ -257,11 +253,6 @@ class Journal:
                 set_meta(tx, "journal", secrets.token_hex(4))
             for step in range(max(version, 1) + 1, SCHEMA_VERSION + 1):
                 _carry_out(tx, STEPS[step])
-            if get_meta(
-                tx, COPIED
-            ):  # the journal went on after this copy of it was made, and used up ids that come again
-                set_meta(tx, SENDS, secrets.token_hex(4))
-                tx.execute("DELETE FROM meta WHERE key = ?", (COPIED,))
             if version != SCHEMA_VERSION:
                 tx.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
@@ -279,11 +270,6 @@ def trouble_of(error: sqlite3.Error) -> str:
     """Why a write failed, when it is the disk or the file; empty for everything else."""
     said = str(error)
     return said if any(word in said for word in ("full", "malformed", "disk I/O", "readonly", "not a database")) else ""
-
-
-def sends_as(connection: sqlite3.Connection) -> str:
-    """With what every transaction id begins. A homeserver that knows an id already sends nothing and says that it did."""
-    return get_meta(connection, SENDS) or get_meta(connection, "journal") or ""
 
 
 def get_meta(connection: sqlite3.Connection, key: str) -> str | None:

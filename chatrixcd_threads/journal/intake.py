@@ -10,7 +10,7 @@ from typing import Final
 
 from chatrixcd_threads.events import Incoming, Kind
 from chatrixcd_threads.journal import inbox, opened, outbox, questions
-from chatrixcd_threads.journal.db import sends_as, set_meta
+from chatrixcd_threads.journal.db import get_meta, set_meta
 
 log = logging.getLogger("chatrixcd.inbound")
 
@@ -78,7 +78,7 @@ def commit(
 
     The words of an answer to a question for a secret go to `keep`, with the id of their event, and are never stored.
     """
-    journal = sends_as(tx)
+    journal = get_meta(tx, "journal") or ""
     fresh: list[Incoming] = []
     for each in heard:
         item = _unless_repeated(tx, each) if isinstance(each, Opened) else each

@@ -10,13 +10,12 @@ import contextlib
 import logging
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from chatrixcd_threads.journal.db import COPIED, Journal, set_meta
+from chatrixcd_threads.journal.db import Journal
 
 log = logging.getLogger("chatrixcd.journal")
 
@@ -58,8 +57,6 @@ class Safety:
         partial.unlink(missing_ok=True)
         os.close(os.open(partial, os.O_RDWR | os.O_CREAT, 0o600))
         self._journal.read().execute("VACUUM INTO ?", (str(partial),))
-        with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as copy:
-            set_meta(copy, COPIED, "yes")
         partial.replace(target)
         days = {copy.name[:DAY]: copy for copy in sorted(folder.glob("journal-*.sqlite3"))}
         for old in {*folder.glob("journal-*.sqlite3")}.difference(sorted(days.values())[-COPIES:]):

@@ -14,7 +14,7 @@ import aiohttp
 from nio import LocalProtocolError, RoomRedactResponse, RoomSendResponse, UploadResponse
 
 from chatrixcd_threads.journal import outbox
-from chatrixcd_threads.journal.db import Journal, sends_as
+from chatrixcd_threads.journal.db import Journal, get_meta
 from chatrixcd_threads.journal.outbox import Sending
 from chatrixcd_threads.matrix import content
 from chatrixcd_threads.matrix.client import CRYPTO_TROUBLE, GATEWAY, GuardedClient
@@ -47,7 +47,7 @@ class Sender:
     ) -> None:
         self._client, self._journal, self._clock = client, journal, clock
         self._pulse = pulse or Pulse()
-        self._id = sends_as(journal.read())
+        self._id = get_meta(journal.read(), "journal") or ""
         self._life = secrets.token_hex(4)
         self._due = asyncio.Event()
         self._busy: dict[str, asyncio.Task[None]] = {}

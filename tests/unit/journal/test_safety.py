@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatrixcd_threads.errors import Fatal
-from chatrixcd_threads.journal import audit
-from chatrixcd_threads.journal.audit import Deed
-from chatrixcd_threads.journal.db import Journal, get_meta, sends_as, set_meta
+from chatrixcd_threads.journal.db import Journal, get_meta, set_meta
 from chatrixcd_threads.journal.safety import COPIES, LOW_BYTES, RESERVE_BYTES, Safety
 
 PLENTY = 10 * LOW_BYTES
@@ -66,26 +64,6 @@ def test_copies_can_take_the_place_of_the_journal_and_only_the_newest_are_kept(j
     copy = Journal(again[-1])
     assert get_meta(copy.read(), "kept") == "yes"
     copy.close()
-
-
-def test_a_copy_in_the_place_of_the_journal_repeats_no_transaction_id(journal: Journal) -> None:
-    """What was sent after the copy had been made used ids that come again; the homeserver would send nothing for them."""
-    with journal.write() as tx:
-        audit.note(tx, Deed.BOT_STARTED, now=1.0)
-    before = sends_as(journal.read())
-    copied = Safety(journal, lambda folder: PLENTY).copy(1_800_000_000.0)
-    assert sends_as(journal.read()) == before
-    names = set()
-    for place in ("first", "second"):
-        (copied.parent / place).mkdir()
-        path = Path(shutil.copy(copied, copied.parent / place / "journal.sqlite3"))
-        for _ in range(2):  # also after a restart
-            put_back = Journal(path)
-            names.add((place, sends_as(put_back.read())))
-            assert not audit.verify(put_back.read()).broken
-            put_back.close()
-    assert len(names) == 2
-    assert before not in dict(names).values()
 
 
 def test_a_journal_that_crashed_is_moved_with_its_other_files(tmp_path: Path) -> None:
