@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 import sys
 import threading
 import traceback
+from types import FrameType
+
+_LOOKING = threading.Lock()  # guards that one switches the collector off and on at a time; nothing is called in between
 
 
 def stack_of(ident: int | None) -> str:
     """The stack of one thread as text, innermost call last. Empty when it has ended."""
-    frame = sys._current_frames().get(ident) if ident is not None else None
+    frame = _frames().get(ident) if ident is not None else None
     return "".join(traceback.format_stack(frame)) if frame is not None else ""
+
+
+def _frames() -> dict[int, FrameType]:
+    """Where every thread is. While Python collects them it holds a lock that each beginning thread needs: a garbage collection
+    in there, whose callbacks let other threads run, stops the whole process for ever (CPython gh-106883)."""
+    with _LOOKING:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return sys._current_frames()
+        finally:
+            if collects:
+                gc.enable()
 
 
 def names_of_threads() -> dict[int, str]:

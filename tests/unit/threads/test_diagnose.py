@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 from pathlib import Path
+from types import FrameType
+
+import pytest
 
 from chatrixcd_threads.threads.diagnose import all_stacks, names_of_threads, new_code, stack_named, stack_of
 from chatrixcd_threads.threads.service import Service, name_thread
@@ -61,3 +66,24 @@ def test_a_service_must_say_what_it_does() -> None:
     except NotImplementedError:
         return
     raise AssertionError("an empty service ran")
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_no_garbage_is_collected_while_the_frames_are(monkeypatch: pytest.MonkeyPatch, collects: bool) -> None:
+    """Python holds a lock there that each beginning thread needs; callbacks of a collection let those run, for ever."""
+    looked: list[bool] = []
+    frames = sys._current_frames
+
+    def looking() -> dict[int, FrameType]:
+        looked.append(gc.isenabled())
+        return frames()
+
+    monkeypatch.setattr(sys, "_current_frames", looking)
+    before = gc.isenabled()
+    try:
+        (gc.enable if collects else gc.disable)()
+        assert "test_no_garbage" in stack_of(threading.get_ident())
+        assert gc.isenabled() is collects
+    finally:
+        (gc.enable if before else gc.disable)()
+    assert looked == [False]
