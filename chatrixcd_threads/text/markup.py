@@ -22,6 +22,8 @@ _UNPRINTABLE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
     "\u2060-\u2064\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
 )
+# Alone: a search for the blanks around it would try each of many as the first, and hold up the whole process.
+_LINE_END: Final = re.compile(r"[\n\x0b\x0c\r\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ def clean(value: str) -> str:
 
 def one_line(value: str) -> str:
     """A name or the like as one line: with line breaks in it a template could write sentences of its own into a question."""
-    return clean(re.sub(r"\s*[\n\x0b\x0c\r\x85\u2028\u2029]\s*", " ", value))
+    parts = _LINE_END.split(value)
+    return clean(value if len(parts) == 1 else " ".join(filter(None, map(str.strip, parts))))
 
 
 def text(value: object) -> Text:

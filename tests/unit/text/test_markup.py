@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from html.parser import HTMLParser
 
@@ -20,6 +21,7 @@ from chatrixcd_threads.text.markup import (
     from_markdown,
     join,
     lines,
+    one_line,
     person,
     pre,
     table,
@@ -179,3 +181,10 @@ def test_every_maker_is_tested() -> None:
         "from_markdown",
         "one_line",
     } <= MAKERS.keys()
+
+
+def test_a_name_full_of_blanks_holds_nobody_up() -> None:
+    begun = time.process_time()
+    assert one_line(f"a{' ' * 300_000}b") == f"a{' ' * 300_000}b"
+    assert one_line(f"a \n{' ' * 300_000}\r\n b") == "a b"
+    assert time.process_time() - begun < 5
