@@ -51,11 +51,12 @@ def _rewrite(keys: DefaultStore, passphrase: str) -> None:
     try:
         account, sessions, groups = keys.load_account(), keys.load_sessions(), keys.load_inbound_group_sessions()
         keys.pickle_key = passphrase
-        keys.save_account(account)
-        for sender, theirs in sessions.items():
-            for session in theirs:
-                keys.save_session(sender, session)
-        for group in groups:
-            keys.save_inbound_group_session(group)
+        with keys.database.atomic():  # one transaction: each of thousands would wait for the disk by itself
+            keys.save_account(account)
+            for sender, theirs in sessions.items():
+                for session in theirs:
+                    keys.save_session(sender, session)
+            for group in groups:
+                keys.save_inbound_group_session(group)
     finally:
         keys.database.close()

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from nio import AsyncClient, AsyncClientConfig
 from nio.crypto import OlmDevice
+from nio.store import DefaultStore
 
 from chatrixcd_threads.errors import Fatal
 from chatrixcd_threads.matrix import login
+from chatrixcd_threads.matrix.takeover import take_over
 from chatrixcd_threads.settings.model import MatrixSettings
 
 BOT, DEVICE, SERVER, ROOM = "@chatrixcd:x", "CHATRIXCD", "https://m.example.org", "!room:x"
@@ -62,6 +64,21 @@ def test_the_device_goes_on_with_its_keys(tmp_path: Path) -> None:
     assert {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.glob(f"{FILE}*")} == {0o600}
     assert (tmp_path / f"{BOT}_{DEVICE}.trusted_devices.before").exists()
     assert not [each for each in tmp_path.iterdir() if each.is_dir()]
+
+
+def test_thousands_of_keys_are_one_wait_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bot that ran for years has the sessions of years; the thread that reads them may not be silent for long."""
+    asyncio.run(ran_before(tmp_path))
+    inside: list[bool] = []
+    plain = DefaultStore.save_inbound_group_session
+
+    def saves(keys: DefaultStore, session: Any) -> None:
+        inside.append(keys.database.in_transaction())
+        plain(keys, session)
+
+    monkeypatch.setattr(DefaultStore, "save_inbound_group_session", saves)
+    take_over(tmp_path, BOT, DEVICE, "another")
+    assert inside == [True]
 
 
 def test_keys_that_nobody_can_read_are_left_and_told(tmp_path: Path) -> None:
