@@ -70,6 +70,7 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         self.owners: dict[str, Owner] = {}  # the same for everybody who was ever told, with the devices they vouch for
         self._unshared: set[str] = set()  # rooms in which some device did not get its key
         self._silent: set[str] = set()  # people whose homeserver does not tell their devices
+        self._disowned: set[tuple[str, str]] = set()  # people and keys that are not theirs, asked since the last sync
 
     def _guarded(self, what: str, call: Callable[..., Result], *args: object) -> Result | None:
         """Runs a piece of nio that handles foreign data. One of the three places that catch everything."""
@@ -156,6 +157,7 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
 
     def _handle_olm_events(self, response: SyncResponse) -> None:
         super()._handle_olm_events(response)
+        self._disowned.clear()
         if self.olm:
             # nio leaves out whom it sees in no encrypted room now: they are asked for again when they are met in one.
             self.olm.tracked_users.difference_update(response.device_list.changed, response.device_list.left)
@@ -317,9 +319,14 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
             return True
         if sender == self.user_id and self.device_store.device_from_sender_key(sender, sender_key) is None:
             return False
+        if (sender, sender_key) in self._disowned:  # a flood of one session is one question for each sync
+            return False
         self.olm.users_for_key_query.add(sender)
         await self._devices_known()
-        return self._vouched(sender, sender_key)
+        if self._vouched(sender, sender_key):
+            return True
+        self._disowned.add((sender, sender_key))
+        return False
 
     def _vouched(self, sender: str, sender_key: str) -> bool:
         """Whether this is the key of a device of theirs, as far as is known now."""

@@ -300,6 +300,31 @@ def test_a_device_that_its_owner_does_not_vouch_for_speaks_for_nobody(bot: Bot) 
     asyncio.run(story())
 
 
+def test_a_flood_from_an_unsigned_session_asks_once_for_each_sync(bot: Bot) -> None:
+    """Each message had waited for an answer of the homeserver, and everybody's commands of that sync with it."""
+    house = bot.house
+    house.person(ANN, "PHONE", signed=True)
+    house.person(ANN, "NEW")
+    fresh = str(house.devices[ANN]["NEW"]["keys"]["curve25519:NEW"])
+
+    async def story() -> None:
+        await bot.live()
+        await bot.told(ANN)
+        queries = house.queries
+        for _ in range(50):
+            assert not await bot.client.owns(ANN, fresh)
+        assert house.queries == queries + 1
+        device = house.devices[ANN]["NEW"]
+        signed = SigningKey(b"s" * 32).signed({k: v for k, v in device.items() if k != "unsigned"}, ANN)
+        house.devices[ANN]["NEW"] = signed | {"unsigned": device["unsigned"]}
+        bot.client.next_batch = ""
+        await bot.hears(ANN)
+        assert await bot.client.owns(ANN, fresh)  # what is said after it was verified
+        assert house.queries == queries + 2
+
+    asyncio.run(story())
+
+
 def test_the_name_of_a_device_alone_is_not_vouched_for(bot: Bot) -> None:
     """Keys that were told under a name before the real ones stay in nio's store."""
     house = bot.house
