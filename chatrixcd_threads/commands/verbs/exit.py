@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Ask, Note, Reply, command
-from chatrixcd_threads.journal import launches, questions
+from chatrixcd_threads.journal import launches, outbox, questions
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.questions import Question
-from chatrixcd_threads.policy.access import Right
+from chatrixcd_threads.policy.access import OPERATOR_ROOM, Right
 from chatrixcd_threads.text.markup import Text, code, lines, text
 
 STOPPING = "stopping the bot"
@@ -37,9 +37,11 @@ def exit_(call: Call) -> Answer:
 
 
 def _is_mine(question: Question, call: Call) -> bool:
-    """Whether it is this person's question of this room about a stop, and still in time."""
+    """Whether it is this person's question of this room about a stop, still in time, and there to be read: who says the
+    command twice because nothing has come yet has not said yes."""
     asked = (question.action, question.asker, question.room_id) == ("exit", call.sender, call.room_id)
-    return asked and question.expires_at > call.tools.now()
+    seen = call.room_id == OPERATOR_ROOM or outbox.in_sight(call.tools.journal.read(), question.slot)
+    return asked and seen and question.expires_at > call.tools.now()
 
 
 @exit_.confirmed

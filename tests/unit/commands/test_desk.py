@@ -283,6 +283,16 @@ def test_exit_said_again_is_the_yes(bench: Bench) -> None:
     assert (newest.what, newest.subject, newest.who) == ("confirmed", "stopping the bot", PERSON)
 
 
+def test_exit_said_twice_before_the_question_could_be_read_stops_nothing(bench: Bench) -> None:
+    """Somebody who repeats a command because the bot is slow has confirmed nothing, as with a yes in words."""
+    bench.say("exit")
+    assert "Shall I stop?" in bench.say("exit")
+    assert bench.left == 0
+    bench.deliver()
+    assert "I am stopping now" in bench.say("exit")
+    assert bench.left == 1
+
+
 def test_exit_said_again_too_late_asks_anew(bench: Bench) -> None:
     bench.asked("exit")
     bench.now += 301
