@@ -87,10 +87,12 @@ class FirstStart:
     def make_room(self, owner: str) -> AdminRoom:
         """Private, encrypted, the owner invited with the same power as the bot."""
         if owner not in self._made:
-            with contextlib.suppress(
-                UserError
-            ):  # the bot would stay in a room that somebody was invited into by mistake
+            try:  # the bot would stay in a room that somebody was invited into by mistake
                 self._run(self._leave_rooms())
+            except Stopped:
+                raise  # nobody is invited any more
+            except UserError:
+                pass  # then it stays
             self._made.clear()
             self._made[owner] = self._run(self._with_client(lambda client: _signed(client, _make_room(client, owner))))
         return self._made[owner]

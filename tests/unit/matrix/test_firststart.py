@@ -147,6 +147,33 @@ def test_the_room_of_an_owner_who_was_corrected_is_left(tmp_path: Path, monkeypa
     assert left == ["!room of @Ann:x"]
 
 
+def test_who_stops_while_a_room_is_left_invites_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    async def make_room(client: object, owner: str) -> AdminRoom:
+        made.append(owner)
+        return AdminRoom("!r:x", encrypted=True)
+
+    async def signed(client: object, room: Any) -> Any:
+        return await room
+
+    async def with_client(work: Any) -> Any:
+        return await work(SimpleNamespace(room_leave=stopped))
+
+    async def stopped(room_id: str) -> None:
+        door.cancel()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(firststart, "_make_room", make_room)
+    monkeypatch.setattr(firststart, "_signed", signed)
+    door = FirstStart(tmp_path / "store")
+    monkeypatch.setattr(door, "_with_client", with_client)
+    door.make_room("@Ann:x")
+    with pytest.raises(Stopped):
+        door.make_room("@ann:x")
+    assert made == ["@Ann:x"]
+
+
 def test_the_seeds_of_another_account_are_never_written_over(tmp_path: Path) -> None:
     first = seeds_file(tmp_path, "@bot:example.org")
     first.write_bytes(msgspec.json.encode(Seeds("@bot:example.org", b"1", b"2", b"3")))
