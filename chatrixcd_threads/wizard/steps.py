@@ -24,7 +24,8 @@ SHOWN_PROJECTS: Final = 5
 MAY_RUN: Final = 1  # the bit in a role's permissions
 _NAME: Final = re.compile(r"[^\s:@/]+")
 _PASSWORD: Final = "m.login.password"
-_PAGE: Final = re.compile(r"/(?:project|auth)/.*")  # what a browser shows behind the address of Semaphore
+# What a browser shows behind the address of Semaphore; a host or folder that is only called so is part of the address.
+_PAGE: Final = re.compile(r"(?<!/)/(?:project/(?:\d|new\b)|auth/login\b).*")
 
 
 @dataclass(frozen=True, slots=True)

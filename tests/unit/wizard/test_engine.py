@@ -332,6 +332,13 @@ def test_semaphores_address_as_a_browser_shows_it(person: Person, page: str) -> 
     assert person.walk.draft.semaphore_url == SEMAPHORE + ("/sub" if page.startswith("/sub") else "")
 
 
+@pytest.mark.parametrize("folder", ["/project/semaphore", "/auth/ci", "/projects/1"])
+def test_a_folder_that_is_called_like_a_page_is_kept(person: Person, folder: str) -> None:
+    person.until("semaphore_url")
+    person.answer(SEMAPHORE + folder)
+    assert person.walk.draft.semaphore_url == SEMAPHORE + folder
+
+
 def test_the_device_of_a_token_is_named_and_written(world: World) -> None:
     world.matrix.signed, world.matrix.device = False, "LAPTOP"
     person = Person(world)
