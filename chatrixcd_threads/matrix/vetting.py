@@ -21,7 +21,7 @@ _HALVES: Final = re.compile(rb"\\u[dD][89a-fA-F]")  # also those of whole pairs
 def whole_characters(data: bytes) -> Any:
     """The JSON in an answer. Half characters (one of a surrogate pair alone), which nothing can store or send, are question
     marks then: in the name of one device they would end the handling of the whole answer. Raises ValueError."""
-    value = json.loads(data)
+    value = json.loads(data.decode("utf-8-sig", "replace"))  # by itself json lets halves through that are not escaped
     if not _HALVES.search(data):
         return value
     return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))

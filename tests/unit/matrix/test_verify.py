@@ -21,6 +21,7 @@ from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.crosssign import SigningKey
 from chatrixcd_threads.matrix.trust import changed_identities, signed_by
 from chatrixcd_threads.matrix.verify import Verifier
+from chatrixcd_threads.matrix.vetting import whole_characters
 from tests.e2e.emoji import Message, Peer
 
 BOT, ANN, EVE = "@bot:x", "@ann:x", "@eve:x"
@@ -358,6 +359,16 @@ def test_half_a_character_in_the_keys_of_a_stranger_costs_nobody_anything(bot: B
         assert await bot.client.owns(ANN, house.devices[ANN]["PHONE"]["keys"]["curve25519:PHONE"])
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("half", [rb"\ud800", b"\xed\xa0\x80"])
+def test_half_a_character_in_an_answer_is_none_however_it_is_written(half: bytes) -> None:
+    whole_characters(b'{"a": "%s"}' % half)["a"].encode()
+    assert (
+        whole_characters('{"a": "\U0001f986"}'.encode())
+        == whole_characters(rb'{"a": "\ud83e\udd86"}')
+        == {"a": "\U0001f986"}
+    )
 
 
 def test_the_bot_asks_a_device(bot: Bot) -> None:
