@@ -151,6 +151,10 @@ CREATE INDEX follows_thread ON follows (thread);
 CREATE INDEX follows_task ON follows (task_id);
 CREATE INDEX questions_settled ON questions (settled_by);
 """,
+    6: """
+DROP INDEX outbox_open;
+CREATE INDEX outbox_open ON outbox (priority, room_id, id) WHERE sent_version < version AND failed IS NULL;
+""",
 }
 SCHEMA_VERSION = max(STEPS)
 

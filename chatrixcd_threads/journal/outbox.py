@@ -78,26 +78,29 @@ _LIFE = "life"  # beside the content of a try
 HERE = "console"  # the room of the operator: what is said there is read from the journal and never sent
 
 
+_OPEN = "sent_version < version AND failed IS NULL AND priority = ?1"
+# From room to room in the index: to read all that is owed would take as long as there is much, and it is done for each sending.
+_FIRST_OF_EACH_ROOM = f"""
+WITH RECURSIVE rooms (room) AS (
+    SELECT min(room_id) FROM outbox WHERE {_OPEN}
+    UNION ALL SELECT (SELECT min(room_id) FROM outbox WHERE {_OPEN} AND room_id > room) FROM rooms WHERE room IS NOT NULL
+)
+SELECT room, (SELECT min(id) FROM outbox WHERE {_OPEN} AND room_id = room) FROM rooms WHERE room IS NOT NULL
+"""
+
+
 def next_due(
     connection: sqlite3.Connection, busy_rooms: Collection[str], turns: Mapping[str, int] = MappingProxyType({})
 ) -> int | None:
     """The id of the row to send next: by priority, then the room whose turn is longest ago, then age; in a room that has
     nothing under way. So whoever has much said in one room holds up no other one."""
-    closed = [*busy_rooms, HERE]
-    marks = ",".join("?" * len(closed))
-    first = connection.execute(
-        f"SELECT priority FROM outbox WHERE sent_version < version AND failed IS NULL AND room_id NOT IN ({marks})"
-        " ORDER BY priority, id LIMIT 1",
-        tuple(closed),
-    ).fetchone()
-    if first is None:
-        return None
-    rows = connection.execute(
-        f"SELECT min(id), room_id FROM outbox WHERE sent_version < version AND failed IS NULL AND room_id NOT IN ({marks})"
-        " AND priority = ? GROUP BY room_id",
-        (*closed, first[0]),
-    )
-    return min((turns.get(str(room_id), 0), int(row_id)) for row_id, room_id in rows)[1]
+    closed = {*busy_rooms, HERE}
+    for priority in Priority:
+        rows = connection.execute(_FIRST_OF_EACH_ROOM, (priority,))
+        due = [(turns.get(str(room), 0), int(row_id)) for room, row_id in rows if room not in closed]
+        if due:
+            return min(due)[1]
+    return None
 
 
 def begin(tx: sqlite3.Connection, row_id: int, life: str = "") -> Sending:

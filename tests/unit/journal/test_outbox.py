@@ -298,3 +298,24 @@ class Sending_(RuleBasedStateMachine):  # noqa: N801 - it is the world around an
 
 TestSending = Sending_.TestCase
 TestSending.settings = effort(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_who_is_next_is_found_without_reading_all_that_is_owed(journal: Journal) -> None:
+    """It is asked for each sending, in the loop that everything waits for."""
+    with journal.write() as tx:
+        for number in range(3_000):
+            outbox.put(tx, f"s{number}", f"!{number % 3}:x", {"plain": "x" * 100}, Priority.STATE)
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    read = journal.read()
+    read.set_progress_handler(step, 100)
+    try:
+        assert outbox.next_due(read, {"!0:x"}, {"!1:x": 1}) == 3
+    finally:
+        read.set_progress_handler(None, 0)
+    assert steps < 20
