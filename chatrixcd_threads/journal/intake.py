@@ -58,6 +58,7 @@ class Opened:
     number: int
 
 
+FORGED_ANSWER: Final = "answer"  # in place of its words
 MOST_UNREADABLE: Final = 3  # answers to a person that wait to be sent
 
 Heard = Incoming | Echo | Chatter | Said | Opened
@@ -99,7 +100,7 @@ def commit(
             if item.kind not in _ANSWERS:
                 questions.chattered(tx, item.room_id, item.sender)
             fresh += inbox.accept(tx, [item])
-        elif item.kind is Kind.ANSWER:
+        elif item.kind in (Kind.ANSWER, Kind.FORGED):
             questions.chattered(tx, item.room_id, item.sender)
     set_meta(tx, key, token)
     return fresh
@@ -144,6 +145,8 @@ def _without_words(words: Incoming, kind: Kind) -> Incoming:
 
 def _concerns_us(tx: sqlite3.Connection, item: Incoming) -> bool:
     match item.kind:
+        case Kind.FORGED if item.text == FORGED_ANSWER:
+            return _concerns_us(tx, replace(item, kind=Kind.ANSWER))
         case Kind.COMMAND | Kind.CLEAR | Kind.FORGED | Kind.LONG:
             return True
         case Kind.UNREADABLE:  # said once for a room and session; the session's id is in `text`

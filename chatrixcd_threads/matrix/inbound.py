@@ -15,7 +15,7 @@ from nio import MegolmEvent
 
 from chatrixcd_threads.commands.parse import command_line, verdict_of_reaction, verdict_of_word, without_quote
 from chatrixcd_threads.events import Incoming, Kind
-from chatrixcd_threads.journal.intake import Chatter, Echo, Heard, Opened, Said
+from chatrixcd_threads.journal.intake import FORGED_ANSWER, Chatter, Echo, Heard, Opened, Said
 from chatrixcd_threads.matrix.client import GuardedClient
 
 log = logging.getLogger("chatrixcd.inbound")
@@ -62,10 +62,19 @@ async def heard(
         told = item.words if isinstance(item, Said) else item
         if isinstance(told, Incoming) and not await _is_senders_own(client, event):
             log.warning("%s claims to be from %s, but its key is not; it is refused", told.event_id, told.sender)
-            item = _as(told, Kind.FORGED) if told.kind is Kind.COMMAND else Chatter(room_id, told.sender)
+            item = _forged(told)
         if item is not None:
             result.append(_with_number(item, event))
     return result
+
+
+def _forged(told: Incoming) -> Heard:
+    """None of the words are kept. Who answers a question like that hears why it does not count; else it is talk."""
+    if told.kind is Kind.COMMAND:
+        return _as(told, Kind.FORGED)
+    if told.kind in (Kind.ANSWER, Kind.SAID):
+        return _as(told, Kind.FORGED, FORGED_ANSWER, told.target)
+    return Chatter(told.room_id, told.sender)
 
 
 def _with_number(item: Heard, event: Any) -> Heard:

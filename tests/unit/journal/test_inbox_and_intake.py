@@ -117,6 +117,16 @@ def test_what_always_concerns_the_bot(journal: Journal, kind: Kind) -> None:
     assert commit(journal, heard(kind)) == ["$e"]
 
 
+def test_an_answer_from_a_session_that_does_not_count_is_refused_only_where_something_is_asked(
+    journal: Journal,
+) -> None:
+    """Without a word its sender would wait for ever, and never learn that the session must be verified."""
+    forged = lambda name: heard(Kind.FORGED, name, text=intake.FORGED_ANSWER, target="$q")  # noqa: E731
+    assert commit(journal, forged("$1")) == []
+    ask(journal)
+    assert commit(journal, forged("$2")) == ["$2"]
+
+
 def test_unreadable_messages_are_answered_once_for_a_session_and_room(journal: Journal) -> None:
     assert commit(journal, heard(Kind.UNREADABLE, "$1", text="session a")) == ["$1"]
     assert commit(journal, heard(Kind.UNREADABLE, "$2", text="session a")) == []

@@ -244,6 +244,13 @@ def test_a_message_of_somebody_elses_key_is_forged_and_its_text_dropped() -> Non
     assert (item.kind, item.text) == (Kind.FORGED, "")
 
 
+def test_an_answer_with_somebody_elses_key_is_told_apart_from_talk_and_its_words_dropped() -> None:
+    item = one(said("yes", decrypted=True), encrypted=True, known_key=False)
+    assert isinstance(item, Incoming)
+    assert (item.kind, item.text) == (Kind.FORGED, "answer")
+    assert one(said("good morning", decrypted=True), encrypted=True, known_key=False) == Chatter(ROOM, ANN)
+
+
 def test_what_cannot_be_decrypted_is_told_with_its_session() -> None:
     source = {
         "type": "m.room.encrypted",
@@ -378,5 +385,7 @@ def test_a_command_is_one_also_where_a_secret_is_wanted() -> None:
 
 def test_where_a_secret_is_wanted_nothing_counts_from_a_strange_key_or_another_person() -> None:
     event = said("hunter2", decrypted=True)
-    assert one(event, encrypted=True, asked=(ANN,), known_key=False) == Chatter(ROOM, ANN)
+    forged = one(event, encrypted=True, asked=(ANN,), known_key=False)
+    assert isinstance(forged, Incoming)
+    assert (forged.kind, forged.text) == (Kind.FORGED, "answer")
     assert one(event, encrypted=True, asked=("@bob:x",)) == Chatter(ROOM, ANN)
