@@ -68,6 +68,7 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         self.lacks_fallback_key = False
         self.masters: dict[str, str | None] = {}  # people whose devices were just told, and their master keys
         self.owners: dict[str, Owner] = {}  # the same for everybody who was ever told, with the devices they vouch for
+        self.pinned: Callable[[str], bool] = lambda user: False  # whether somebody was ever seen with a master key
         self._unshared: set[str] = set()  # rooms in which some device did not get its key
         self._silent: set[str] = set()  # people whose homeserver does not tell their devices
         self._disowned: set[tuple[str, str]] = set()  # people and keys that are not theirs, asked since the last sync
@@ -334,7 +335,9 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         if device is None or device.blacklisted:
             return False
         said = self.owners.get(sender)
-        return bool(device.verified or said is None or said.master is None or sender_key in said.keys)
+        if said is None:  # a homeserver that says nothing at all must not get further than with the truth
+            return bool(device.verified or not self.pinned(sender))
+        return bool(device.verified or said.master is None or sender_key in said.keys)
 
     async def aclose(self) -> None:
         """Closes the HTTP session and the key store."""

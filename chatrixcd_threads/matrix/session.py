@@ -13,14 +13,14 @@ from nio import RoomMemberEvent, SyncResponse
 
 from chatrixcd_threads.events import Devices, FileNotice, InboxItem, Incoming, RoomInfo, RoomRequest
 from chatrixcd_threads.journal.audit import Deed
-from chatrixcd_threads.journal.db import Journal
+from chatrixcd_threads.journal.db import Journal, get_meta
 from chatrixcd_threads.matrix.client import GuardedClient
 from chatrixcd_threads.matrix.invites import Invites
 from chatrixcd_threads.matrix.outbound import Sender
 from chatrixcd_threads.matrix.patience import Backoff, Retry
 from chatrixcd_threads.matrix.pulse import Pulse
 from chatrixcd_threads.matrix.sync import Syncer
-from chatrixcd_threads.matrix.trust import changed_identities
+from chatrixcd_threads.matrix.trust import changed_identities, pin_key
 from chatrixcd_threads.matrix.verify import Verifier
 from chatrixcd_threads.policy.access import Access
 from chatrixcd_threads.settings.model import Settings
@@ -55,6 +55,7 @@ class Session:
     ) -> None:
         self._pulse = pulse or Pulse()
         self._client, self._inbox, self._publish = client, inbox, publish
+        client.pinned = lambda user: bool(get_meta(journal.read(), pin_key(user)))
         self._settings, self._journal, self._state = settings, journal, state
         self.sender = Sender(client, journal, clock, self._pulse)
         self._invites = Invites(client, journal, lambda user: Access(settings().bot).may_invite(user))
