@@ -121,10 +121,10 @@ def test_an_answer_from_a_session_that_does_not_count_is_refused_only_where_some
     journal: Journal,
 ) -> None:
     """Without a word its sender would wait for ever, and never learn that the session must be verified."""
-    forged = lambda name: heard(Kind.FORGED, name, text=intake.FORGED_ANSWER, target="$q")  # noqa: E731
-    assert commit(journal, forged("$1")) == []
+    first, second = (heard(Kind.FORGED, name, text=intake.FORGED_ANSWER, target="$q") for name in ("$1", "$2"))
+    assert commit(journal, first) == []
     ask(journal)
-    assert commit(journal, forged("$2")) == ["$2"]
+    assert commit(journal, second) == ["$2"]
 
 
 def test_unreadable_messages_are_answered_once_for_a_session_and_room(journal: Journal) -> None:
