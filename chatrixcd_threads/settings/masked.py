@@ -18,10 +18,11 @@ from chatrixcd_threads.text.redact import MASK
 _SALT: Final = random_secrets.token_bytes(32)  # shows that a secret changed, and nothing about it
 _KEYS: Final = tuple(sorted({name.rpartition(".")[2] for name in SECRETS}))
 _NAMED: Final = re.compile(r"pas+w|pwd|secret|token|api_?key", re.IGNORECASE)
-# In a text that cannot be parsed everything behind such a name counts as its value. Nothing here goes back: the text may be
-# made to take long, and a search holds up the whole process.
+# In a text that cannot be parsed everything behind such a name counts as its value. Nothing here goes back (what was looked
+# at ahead is taken as it is): the text may be made to take long, and a search holds up the whole process.
 _AFTER_NAME: Final = re.compile(
-    r"(?:pas+w|pwd|secret|token|api_?key)[\w.-]{0,60}+[\"']?+\s*+[:=]?+\s*+(?=[^\s,}\]])(?P<value>'''[\s\S]*?(?:'''|\Z)|.+)",
+    r"(?:pas+w|pwd|secret|token|api_?key)(?=(?P<rest>[\w.-]{0,60}[\"']?\s*[:=]?\s*))(?P=rest)"
+    r"(?=[^\s,}\]])(?P<value>'''[\s\S]*?(?:'''|\Z)|.+)",
     re.IGNORECASE,
 )
 _IN_ADDRESS: Final = re.compile(r"://[^\s/:@\"']*:(?P<value>[^\s/@\"']+)@")

@@ -18,16 +18,8 @@ _PATTERNS: Final = (
         re.compile(r"(?i)((?:access_token|api_token|password|passwd|secret)[\"']?\s*[=:]\s*[\"']?)[^\s\"',&}]{4,}"),
     ),
     (("syt_",), re.compile(r"()\bsyt_[A-Za-z0-9_]{10,}")),
-    (
-        ("private key",),
-        # Up to the next END or BEGIN, and nothing goes back: a job may print as many of either as it likes, and a search
-        # holds up the whole process.
-        re.compile(
-            r"(-----BEGIN [A-Z ]*+(?<=PRIVATE KEY)-----)(?:[^-]++|-(?!----(?:BEGIN|END) [A-Z ]*+(?<=PRIVATE KEY)-----))*+"
-            r"(?:-----END [A-Z ]*+(?<=PRIVATE KEY)-----|(?=-----BEGIN ))"
-        ),
-    ),
 )
+_KEY_MARK: Final = re.compile(r"-----(BEGIN|END) [A-Z ]{0,60}PRIVATE KEY-----")
 _TAG: Final = re.compile(r"(<(?!br>)[^>]*>)")
 # All that is not shown but a line break: controls, half characters, marks of direction, and line ends of other kinds.
 _STEERING: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -59,7 +51,7 @@ class Redactor:
         for words, pattern in _PATTERNS:
             if any(word in folded for word in words):
                 value = pattern.sub(rf"\1{MASK}", value)
-        return value
+        return _without_keys(value) if "private key" in folded else value
 
     def clean_html(self, marked: str) -> str:
         """The HTML of a Text without secrets: they are looked for as they read, not as they are escaped."""
@@ -75,6 +67,24 @@ class Redactor:
         for pattern in _IDENTIFIERS if self._identifiers() else ():
             value = pattern.sub("[redacted]", value)
         return value
+
+
+def _without_keys(value: str) -> str:
+    """The text without what stands between the BEGIN of a private key and its END, or the next BEGIN.
+
+    Mark by mark: a job may print as many of either as it likes, and one pattern for all of it would search for so long that
+    the whole process stands still.
+    """
+    parts: list[str] = []
+    done = 0  # up to where it was looked at
+    open_at: int | None = None  # where the key begins that has not ended yet
+    for mark in _KEY_MARK.finditer(value):
+        begins = mark[1] == "BEGIN"
+        if open_at is not None:
+            parts += [value[done:open_at], MASK]
+            done = mark.start() if begins else mark.end()
+        open_at = mark.end() if begins else None
+    return "".join([*parts, value[done:]])
 
 
 class RedactingFormatter(logging.Formatter):

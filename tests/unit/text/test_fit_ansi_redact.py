@@ -146,7 +146,7 @@ def test_trying_fewer_patterns_finds_the_same(parts: list[str]) -> None:
     said = expected = "".join(parts)
     for _, pattern in redact._PATTERNS:
         expected = pattern.sub(rf"\1{MASK}", expected)
-    assert Redactor(lambda: ()).clean(said) == expected
+    assert Redactor(lambda: ()).clean(said) == redact._without_keys(expected)
 
 
 def test_the_text_around_a_secret_stays(redactor: Redactor) -> None:
