@@ -30,6 +30,7 @@ _DESTROYED: Final = re.compile(r"Destroy complete!")
 _PLANNED: Final = re.compile(r"(Plan: \d+ to add|No changes\.)")
 _RANGE: Final = re.compile(r"\[(\d+):(\d+)\]|\[([a-z]):([a-z])\]")
 _PATTERN: Final = frozenset("!&~:[")  # `web[0]` is the first host of web
+_BLANK: Final = re.compile(r"\s")  # between hosts where there is no comma, part of a name where there is one
 _SECTION: Final = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]")
 _NAME: Final = re.compile(r"([^\s:=,{}\[\]]+)(?::\d+)?")  # with a port, maybe
 MOST_HOSTS: Final = 10_000
@@ -111,7 +112,7 @@ def hosts_of(limit: Sequence[str], inventory: str) -> tuple[str, ...] | None:
     """The hosts that a limit stands for, by an inventory in INI form; None when that cannot be told from here."""
     groups = _groups(inventory)
     patterns = [part.strip() for each in limit for part in each.split(",")]
-    if groups is None or any(set(each) & _PATTERN or each[:1] in ("", "@") for each in patterns):
+    if groups is None or any(set(each) & _PATTERN or _BLANK.search(each) or each[:1] in ("", "@") for each in patterns):
         return None
     found: set[str] = set()
     for each in patterns:

@@ -34,6 +34,8 @@ LONGEST: Final = 2_000  # characters of one value
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _WITH_VALUE: Final = frozenset("cefiltuMT")  # short options of ansible-playbook
+_FILE_OF_HOSTS: Final = re.compile(r"(?:^|[:\s])@")  # ansible divides a limit at colons and blanks, too
+_BLANK: Final = re.compile(r"\s")
 _FILE_OF_VARIABLES: Final = re.compile(r"-[A-Za-z]*e@")
 
 
@@ -299,9 +301,11 @@ def _malformed(wanted: Wanted) -> Iterable[str]:
             yield f"{name}: longer than {LONGEST} characters."
     if wanted.branch.startswith("-"):
         yield f"--branch: “{wanted.branch}” would be taken for an option of git."
-    yield from (
-        f"--limit: “{each}” would be taken for a file or an option." for each in wanted.limit if each[0] in "@-"
-    )
+    for each in wanted.limit:
+        if each[0] == "-" or _FILE_OF_HOSTS.search(each):
+            yield f"--limit: “{each}” would be taken for a file or an option."
+        elif _BLANK.search(each):
+            yield f"--limit: “{each}” has a blank in it, which ansible reads in more than one way. Put a comma there."
 
 
 def _barred(wanted: Wanted, kind: str) -> Iterable[str]:
