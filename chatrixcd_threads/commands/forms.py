@@ -102,15 +102,26 @@ def take(call: Call, template: Template, payload: Mapping[str, object], words: s
         return wanted, _keep(call, variable, str(payload["token"]), words)
     before = last_values(call, template)
     typed = words.strip()
-    if typed.casefold() == SAME and before:
-        same = {each.name: before[each.name] for each in template.survey_vars if each.name in before}
-        return msgspec.structs.replace(wanted, variables={**same, **wanted.variables}), ""
-    if typed.casefold() == LAST and name in before:
+    if _means(variable, typed, SAME):
+        # Only what is asked for: what was given then and has a default, or need not be given, is no part of the offer.
+        missing = survey.fill(template, wanted.variables, wanted.secrets).missing
+        if same := {each.name: before[each.name] for each in missing if each.name in before}:
+            return msgspec.structs.replace(wanted, variables={**same, **wanted.variables}), ""
+    if _means(variable, typed, LAST) and name in before:
         typed = before[name]
     value, problem = survey.read(variable, typed)
     if problem:
         return wanted, problem
     return msgspec.structs.replace(wanted, variables={**wanted.variables, name: value}), ""
+
+
+def _means(variable: SurveyVar, typed: str, word: str) -> bool:
+    """Whether it is this word of ours, and not a choice of the same name."""
+    return typed.casefold() == word and not _is_choice(variable, word)
+
+
+def _is_choice(variable: SurveyVar, word: str) -> bool:
+    return word in [said.casefold() for each in variable.values for said in (each.name, each.value)]
 
 
 def lost(call: Call, payload: Mapping[str, object]) -> str:
@@ -151,9 +162,9 @@ def _choices(variable: SurveyVar) -> list[Text]:
 def _offers(missing: Sequence[SurveyVar], before: Mapping[str, str]) -> Text:
     name = missing[0].name
     offered = Text()
-    if name in before:
+    if name in before and not _is_choice(missing[0], LAST):
         offered += code(LAST) + f" is {before[name]}. "
-    if len(missing) > 1 and all(each.name in before for each in missing):
+    if len(missing) > 1 and all(each.name in before for each in missing) and not _is_choice(missing[0], SAME):
         every = ", ".join(f"{each.name}={before[each.name]}" for each in missing)
         offered += code(SAME) + f" takes all as last time: {every}."
     return offered

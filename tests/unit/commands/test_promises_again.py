@@ -6,12 +6,29 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chatrixcd_threads.events import Kind
+from chatrixcd_threads.journal import questions
+from chatrixcd_threads.semaphore.models import SurveyValue, SurveyVar
+
 if TYPE_CHECKING:
     from typing import Any
 
+    from chatrixcd_threads.events import Incoming
     from tests.unit.commands.conftest import Bench
 
 LIMITED: dict[str, Any] = {"task_params": {"allow_override_limit": True}, "inventory_id": 3}
+
+
+def wanted(bench: Bench) -> list[dict[str, Any]]:
+    """What the open questions are about."""
+    return [dict(each.payload["wanted"]) for each in questions.all_open(bench.journal.read())]  # type: ignore[call-overload]
+
+
+def says(bench: Bench, command: Incoming, words: str) -> None:
+    """Words to the question of a command."""
+    target = f"$of answer:{command.event_id}"
+    bench.desk.handle(bench.event(words, Kind.SAID, target=target, thread=command.event_id, at=bench.now))
+    bench.deliver()
 
 
 def test_a_limit_with_blanks_is_refused(bench: Bench) -> None:
@@ -33,3 +50,25 @@ def test_a_blank_in_the_templates_own_limit_stops_no_good_run(bench: Bench) -> N
 def test_a_limit_reads_no_file_of_the_server(bench: Bench, limit: str) -> None:
     bench.template(**LIMITED)
     assert "would be taken for a file" in bench.say(f'run 1 6 --limit "{limit}"')
+
+
+def test_same_as_last_time_is_only_what_was_missing(bench: Bench) -> None:
+    """The offer names those; a launch of the grade low starts right after it."""
+    survey = (SurveyVar("env", required=True), SurveyVar("place", default_value="staging"), SurveyVar("wipe"))
+    bench.bot(confirm={"*": "low"})
+    bench.template(5, survey_vars=survey, environment_id=1)
+    bench.asked("run 1 5 env=x place=production wipe=yes")
+    command = bench.asked("run 1 5")
+    says(bench, command, "same")
+    assert bench.semaphore.posts[1]["environment"] == '{"env": "x", "place": "staging"}'
+
+
+@pytest.mark.parametrize("word", ["last", "same"])
+def test_a_choice_that_is_called_like_a_word_of_ours_can_be_chosen(bench: Bench, word: str) -> None:
+    choices = (SurveyValue("Stable", "stable"), SurveyValue("Newest", word))
+    bench.template(5, survey_vars=(SurveyVar("env", type="enum", required=True, values=choices),), environment_id=1)
+    bench.react(bench.asked("run 1 5 env=stable"))
+    command = bench.asked("run 1 5")
+    assert f"{word} is stable" not in bench.answer(command)
+    says(bench, command, word)
+    assert wanted(bench) == [{"variables": {"env": word}}]
