@@ -37,7 +37,8 @@ def decide(call: Call, found: Found, *, apply: bool) -> Reply:
             f"I sent nothing: task #{task.id} does not wait for a confirmation, it is “{status(task.status).plain}”. "
             "Semaphore would obey all the same, so I answer only while it waits."
         )
-    follows = launches.follows_of(call.tools.journal.read(), found.project_id, task.id)
+    known = launches.follows_of(call.tools.journal.read(), found.project_id, task.id)
+    follows = [each for each in known if not each.done]  # else of another task: a restored Semaphore repeats numbers
     if apply and any(expectation(each).plan_only for each in follows):
         raise UserError(f"I sent nothing: task #{task.id} was to be a plan only, and a confirmation would apply it.")
     stopper = next((each.stopper for each in follows if each.stopper), None)

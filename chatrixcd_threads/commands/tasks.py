@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -14,6 +14,7 @@ from chatrixcd_threads.commands.targets import find_template
 from chatrixcd_threads.errors import Candidate, Choice, NotFound, UsageError, UserError
 from chatrixcd_threads.journal import launches
 from chatrixcd_threads.journal.launches import Follow
+from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import Forbidden, Missing
 from chatrixcd_threads.semaphore.models import Task, Template
 
@@ -47,7 +48,20 @@ def find_running(call: Call, verb: str) -> Found:
         if named.casefold() == "mine":
             return _only(call, _running(call), "mine")
         return _named(call, named, verb) or _running_of_template(call, named)
-    return _picked(call) or _implied(call) or _only(call, _running(call), "")
+    return _picked(call) or _still_that(call, _implied(call), verb) or _only(call, _running(call), "")
+
+
+def _still_that(call: Call, found: Found | None, verb: str) -> Found | None:
+    """Raises UserError for a task that is over for the room and goes on in Semaphore: there its number was given anew."""
+    if found is None or found.task.finished:
+        return found
+    number = found.task.id
+    if all(each.done for each in launches.follows_of(call.tools.journal.read(), found.project_id, number)):
+        raise UserError(
+            f"I did nothing: the task #{number} that was spoken of here is over, but Semaphore has one of that number that is "
+            f"“{status(found.task.status).plain}”. If you mean that one: {call.prefix} {verb} {number}."
+        )
+    return found
 
 
 def _named(call: Call, named: str, verb: str) -> Found | None:
@@ -162,12 +176,17 @@ def _known(call: Call) -> str:
     return f" The last ones here: {named}." if named else ""
 
 
+def _first(met: list[int], semaphore: Semaphore) -> Iterator[int]:
+    """The projects in which the bot has met the task, then all others: a restored Semaphore repeats numbers elsewhere."""
+    yield from met
+    yield from (project.id for project in semaphore.projects() if project.id not in met)
+
+
 def _numbered(call: Call, task_id: int) -> Found:
     semaphore = call.tools.semaphore
     met = launches.project_of(call.tools.journal.read(), task_id)
-    others = [project.id for project in semaphore.projects() if project.id not in met] if not met else []
     forbidden: Forbidden | None = None
-    for project_id in [*met, *others]:
+    for project_id in _first(met, semaphore):
         try:
             return Found(project_id, semaphore.task(project_id, task_id))
         except Missing:

@@ -144,7 +144,11 @@ def resolve(tx: sqlite3.Connection, launch_id: int, state: str, now: float, task
 
 
 def follow(tx: sqlite3.Connection, launch: Launch, task_id: int, against: str = "") -> None:
-    """The room of a launch will be told how its task ends. `against`: it is known already not to be what was asked for."""
+    """The room of a launch will be told how its task ends. `against`: it is known already not to be what was asked for.
+
+    A Semaphore whose database was put back gives numbers a second time: what is over under this one is another task.
+    """
+    _forget_older(tx, launch.project_id, task_id)
     tx.execute(
         "INSERT OR IGNORE INTO follows (project_id, task_id, template_name, room_id, thread, person, slot, expected,"
         " evidence, judged) VALUES (?,?,?,?,?,?,?,?,?,?)",
@@ -153,6 +157,10 @@ def follow(tx: sqlite3.Connection, launch: Launch, task_id: int, against: str = 
             *(launch.slot, launch.expected, against, bool(against) or not launch.expected),
         ),
     )
+
+
+def _forget_older(tx: sqlite3.Connection, project_id: int, task_id: int) -> None:
+    tx.execute("DELETE FROM follows WHERE project_id = ? AND task_id = ? AND done = 1", (project_id, task_id))
 
 
 def unstopped(tx: sqlite3.Connection, project_id: int, task_id: int) -> None:
@@ -201,6 +209,7 @@ def follow_stop(
     slot: str,
 ) -> None:
     """Somebody asked to stop a task: everybody who follows it will hear who, and the asking room is told when it has stopped."""
+    _forget_older(tx, project_id, task_id)
     tx.execute(
         "UPDATE follows SET stopper = coalesce(stopper, ?) WHERE project_id = ? AND task_id = ? AND done = 0",
         (person, project_id, task_id),
@@ -208,7 +217,7 @@ def follow_stop(
     tx.execute(
         "INSERT INTO follows (project_id, task_id, template_name, room_id, thread, person, slot, stopper, stop_slot, judged)"
         " VALUES (?,?,?,?,?,?,?,?,?,1) ON CONFLICT (project_id, task_id, room_id) DO UPDATE SET stop_slot = excluded.stop_slot,"
-        " stopper = coalesce(stopper, excluded.stopper), done = 0",
+        " stopper = coalesce(stopper, excluded.stopper)",
         (project_id, task_id, template_name, room_id, thread, person, slot, person, slot),
     )
 

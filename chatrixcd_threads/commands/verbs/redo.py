@@ -15,6 +15,7 @@ from chatrixcd_threads.errors import UserError
 from chatrixcd_threads.journal import launches
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.semaphore.evidence import failed_hosts
+from chatrixcd_threads.semaphore.launch import carries
 from chatrixcd_threads.semaphore.models import Task
 from chatrixcd_threads.semaphore.wanted import Wanted, family
 
@@ -52,9 +53,12 @@ redo.confirmed(launching.carry_out)
 
 
 def asked_for(call: Call, found: Found, kind: str) -> Wanted:
-    """What the task was asked for: from the journal when the bot started it, else from what Semaphore shows."""
+    """What the task was asked for: from the journal when the bot started it, else from what Semaphore shows.
+
+    The token tells: a Semaphore whose database was put back gives numbers a second time.
+    """
     launch = launches.by_task(call.tools.journal.read(), found.project_id, found.task.id)
-    if launch is not None and launch.payload:
+    if launch is not None and launch.payload and carries(found.task, launch.token):
         return msgspec.convert(json.loads(launch.payload)["wanted"], Wanted)
     return read_back(found.task, kind)
 

@@ -72,3 +72,57 @@ def test_a_choice_that_is_called_like_a_word_of_ours_can_be_chosen(bench: Bench,
     assert f"{word} is stable" not in bench.answer(command)
     says(bench, command, word)
     assert wanted(bench) == [{"variables": {"env": word}}]
+
+
+def restored(bench: Bench) -> int:
+    """A task that is over, and whose number the restored Semaphore will give again."""
+    bench.template(**LIMITED)
+    task = bench.started("run 1 6 --limit web1")
+    bench.semaphore.ends(task, "success")
+    assert "success" in bench.reported(task)
+    bench.deliver()
+    bench.semaphore.posts.clear()
+    return task
+
+
+def test_a_number_that_was_given_twice_is_followed_again(bench: Bench) -> None:
+    task = restored(bench)
+    assert bench.started("run 1 6 --limit web2") == task
+    assert "it works on db1" in bench.witnessed(task, "ok: [db1]")
+    assert bench.semaphore.stops == [task]
+    bench.semaphore.ends(task, "stopped")
+    assert "I stopped it." in bench.reported(task)
+
+
+def test_redo_of_a_number_that_was_given_twice_repeats_the_newer_task(bench: Bench) -> None:
+    task = restored(bench)
+    bench.semaphore.runs(task, 1, 6, status="error", message="by hand", params={"limit": ["web2"]})
+    bench.say(f"redo {task}")
+    assert wanted(bench) == [{"limit": ["web2"]}]
+
+
+def test_a_stop_in_the_thread_of_an_older_task_of_that_number_stops_nothing(bench: Bench) -> None:
+    task = restored(bench)
+    bench.semaphore.runs(task, 1, 5, message="by hand")
+    said = bench.say("stop", thread="$e1")
+    assert bench.semaphore.stops == []
+    assert f"If you mean that one: !cd stop {task}." in said
+    bench.say(f"stop {task}")
+    assert bench.semaphore.stops == [task]
+    bench.semaphore.ends(task, "stopped")
+    assert f"Task #{task} Deploy: ⏹ stopped (stopped by @ann:x)" in bench.reported(task)
+
+
+def test_a_stop_of_an_older_task_of_that_number_is_no_stop_of_the_newer_one(bench: Bench) -> None:
+    task = bench.started()
+    bench.say(f"stop {task}")
+    bench.semaphore.ends(task, "stopped")
+    bench.reported(task)
+    bench.semaphore.runs(task, 1, 6, status="waiting_confirmation")
+    assert "is confirmed by" in bench.say(f"confirm {task}")
+
+
+def test_a_number_that_was_given_again_in_another_project_is_found(bench: Bench) -> None:
+    task = restored(bench)
+    bench.semaphore.runs(task, 2, 9)
+    assert "I asked Semaphore to stop" in bench.say(f"stop {task}")
