@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypothesis import given, note, settings
+from hypothesis import example, given, note, settings
 from hypothesis import strategies as st
 
 from chatrixcd_threads.commands.desk import Desk
@@ -48,6 +48,12 @@ class Asked:
     template: int
     open: bool = True
     started: int = 0
+    edited: str = ""  # the message that was edited into this command
+
+    @property
+    def first(self) -> str:
+        """What every edit and the deletion name."""
+        return self.edited or self.command
 
 
 @dataclass
@@ -126,21 +132,31 @@ class World:
             target.open = False
 
     def withdraw(self, how: str, person: str, target: Asked) -> None:
-        counts, before = target.open and person == target.person, self.posts()
+        asked = next((each for each in self.asked if each.open and each.first == target.first), None)
+        before = self.posts()
         kind = Kind.WITHDRAWN if how == "delete" else Kind.EDITED
         line, name = ("run 1 6" if how == "edit" else ""), self.event_id()
-        self.take(Incoming(0, name, target.room, person, kind, line, target.command))
+        self.take(Incoming(0, name, target.room, person, kind, line, target.first))
         assert self.posts() == before, "an edit or a deletion started something"
-        if counts:
-            target.open = False
+        if asked is not None and person == asked.person:
+            asked.open = False
             if line:
-                self.asked.append(Asked(name, person, target.room, self.bench.now + SECONDS, 6))
+                until = self.bench.now + SECONDS
+                self.asked.append(Asked(name, person, target.room, until, 6, edited=target.first))
 
     def restart(self) -> None:
         """All that is left is the journal."""
         self.bench.desk = Desk(self.bench.tools, Poster(Redactor(tuple)), lambda: None)
 
 
+@example(
+    [
+        ("ask", "@bob:x", "!room:x", 0),
+        ("edit", "@bob:x", "!room:x", 0),
+        ("delete", "@bob:x", "!room:x", 0),
+        ("react yes", "@bob:x", "!room:x", 1),
+    ]
+)
 @settings(max_examples=80, deadline=None)
 @given(history=st.lists(steps, min_size=8, max_size=25))
 def test_only_what_was_confirmed_is_started(
