@@ -12,8 +12,9 @@ from chatrixcd_threads.commands.show import status
 from chatrixcd_threads.commands.tasks import Found
 from chatrixcd_threads.commands.witness import expectation
 from chatrixcd_threads.errors import UserError
-from chatrixcd_threads.journal import launches
+from chatrixcd_threads.journal import begun, launches
 from chatrixcd_threads.journal.audit import Deed
+from chatrixcd_threads.journal.begun import Begun
 from chatrixcd_threads.journal.db import get_meta, set_meta
 from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.gates import PARAMS_SINCE, older
@@ -27,6 +28,11 @@ def decide(call: Call, found: Found, *, apply: bool) -> Reply:
     """Sends the one answer. Raises UserError when the task does not wait for one."""
     task = found.task
     named = text("Task ") + bold(f"#{task.id}")
+    if task.status == WAITS and call.late and _began(call, found):
+        raise UserError(
+            f"I was interrupted while I sent your answer to the plan of task #{task.id}, and it waits for one still. "
+            f"If it is still what you want: {call.prefix} {'confirm' if apply else 'reject'} {task.id}."
+        )
     if task.status != WAITS and _began(call, found):
         raise UserError(
             f"I was interrupted while I sent your answer to the plan of task #{task.id}, and nobody told me what came of it. "
@@ -54,6 +60,7 @@ def decide(call: Call, found: Found, *, apply: bool) -> Reply:
         if not error.sent:
             with call.tools.journal.write() as tx:
                 set_meta(tx, _turn_of(found), "")
+                begun.forget(tx, call.seq)
         raise
     call.tools.follow_now()
     note = Note(
@@ -88,6 +95,7 @@ def _take_turn(call: Call, found: Found) -> None:
                 "See what becomes of it first."
             )
         set_meta(tx, key, f"{now} {call.sender} {call.event_id}")
+        begun.mark(tx, call.seq, Begun(found.project_id, found.task.id))
 
 
 def _began(call: Call, found: Found) -> bool:

@@ -27,7 +27,7 @@ from chatrixcd_threads.commands.registry import commands, find
 from chatrixcd_threads.commands.verbs.help import ASKED_FOR
 from chatrixcd_threads.errors import NotAllowed, SecretTyped, UserError, WrongRoom
 from chatrixcd_threads.events import Incoming, Kind
-from chatrixcd_threads.journal import audit, inbox, launches, outbox, questions
+from chatrixcd_threads.journal import audit, begun, inbox, launches, outbox, questions
 from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.journal.questions import Question
@@ -227,7 +227,7 @@ class Desk:
         where = Where(answer_slot(event.event_id), event.room_id, event.thread, event.event_id)
         try:
             command, call, right = self._understood(event, tools)
-            if away.is_past(event, command, right, tools.now()):
+            if away.is_past(event, command, right, tools.now()) and begun.of(tools.journal.read(), event.seq) is None:
                 return [lambda tx: self._lists(tx, event, tools)]
             answer = picks.run(command, call)
         except SecretTyped as error:
@@ -313,8 +313,10 @@ class Desk:
         call = Call(
             question.command_event, home.room_id, event.sender, home.thread, {}, tools, at=said_at, seq=event.seq
         )
-        begun = launching.is_known(call, str(question.payload.get("token", "")))  # then it goes on after a crash
-        if question.state == "open" and question.expires_at <= tools.now() and not begun:
+        token = str(question.payload.get("token", ""))
+        sent = launching.is_known(call, token) or begun.of(tools.journal.read(), event.seq) is not None
+        over = question.state == "open" and question.expires_at <= tools.now()
+        if over and not sent:  # else it goes on after a crash
             return [lambda tx: self._expires(tx, question, "I came to your answer too late", tools)]
         typed = False  # a secret, in the command itself
         try:
@@ -626,6 +628,7 @@ class Desk:
     def _commit(self, event: Incoming, tools: Tools, effects: list[Effect]) -> None:
         try:
             with tools.journal.write() as tx:
+                begun.forget(tx, event.seq)
                 if not inbox.finish(tx, event.seq):
                     log.warning("the result for %s came after it had been answered; it is thrown away", event.event_id)
                     return

@@ -12,7 +12,7 @@ from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.show import status
 from chatrixcd_threads.commands.targets import find_template
 from chatrixcd_threads.errors import Candidate, Choice, NotFound, UsageError, UserError
-from chatrixcd_threads.journal import launches
+from chatrixcd_threads.journal import begun, launches
 from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import Forbidden, Missing
@@ -44,6 +44,8 @@ def find_task(call: Call, verb: str) -> Found:
 
 def find_running(call: Call, verb: str) -> Found:
     """For what changes a task: named, the one it is said to, or the only running one of this person here. Never a guess."""
+    if (marked := begun.of(call.tools.journal.read(), call.seq)) is not None:  # before a crash; it may be over by now
+        return _read(call, marked.project_id, marked.task_id)
     if (named := call.values.get("task")) is not None:
         if named.casefold() == "mine":
             return _only(call, _running(call), "mine")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -220,6 +220,20 @@ def follow_stop(
         " stopper = coalesce(stopper, excluded.stopper)",
         (project_id, task_id, template_name, room_id, thread, person, slot, person, slot),
     )
+
+
+def stop_begins(tx: sqlite3.Connection, project_id: int, task_id: int, person: str) -> tuple[int, ...]:
+    """A stop is about to be sent: whoever follows the task must not hear that somebody else did it. Gives the follows."""
+    rows = tx.execute(
+        "UPDATE follows SET stopper = ? WHERE project_id = ? AND task_id = ? AND done = 0 AND stopper IS NULL RETURNING id",
+        (person, project_id, task_id),
+    ).fetchall()
+    return tuple(int(row[0]) for row in rows)
+
+
+def stop_was_none(tx: sqlite3.Connection, follow_ids: Iterable[int]) -> None:
+    """It was not sent, or nothing came of it."""
+    tx.executemany("UPDATE follows SET stopper = NULL WHERE id = ? AND done = 0", [(each,) for each in follow_ids])
 
 
 def followed(connection: sqlite3.Connection) -> list[Follow]:

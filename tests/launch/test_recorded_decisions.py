@@ -253,7 +253,7 @@ def sends(store: str, task: int, verb: str, status: str, folder: Path, stopper: 
                     slot="answer:$1",
                 )  # fmt: skip
         tools = SimpleNamespace(semaphore=semaphore, journal=journal, follow_now=lambda: None, now=lambda: 0.0)
-        call = cast(Call, SimpleNamespace(tools=tools, sender="@ann:x", event_id="$e"))
+        call = cast(Call, SimpleNamespace(tools=tools, sender="@ann:x", event_id="$e", seq=1, late=0.0, prefix="!cd"))
         decide(call, Found(1, Task(id=task, status=status)), apply=verb == "confirm")
     except UserError:
         assert sent == []

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Arg, Opt, Reply, command
 from chatrixcd_threads.commands.show import status
 from chatrixcd_threads.commands.tasks import TASK, Found, find_running
 from chatrixcd_threads.errors import UserError
-from chatrixcd_threads.journal import audit, launches
+from chatrixcd_threads.journal import audit, begun, launches
 from chatrixcd_threads.journal.audit import Deed
+from chatrixcd_threads.journal.begun import Begun
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.models import NOT_YET_RUN, Task
 from chatrixcd_threads.semaphore.stopping import doubt_of, stop_when_started
-from chatrixcd_threads.text.markup import bold, lines, person, text
+from chatrixcd_threads.text.markup import bold, code, lines, person, text
 
 
 @command(
@@ -29,6 +32,8 @@ def stop(call: Call) -> Reply:
     """Reads the task first: a stop would rewrite the result of a finished one (API.md 5.5), so none is sent then."""
     found, force = find_running(call, "stop"), "force" in call.options
     task = found.task
+    if (marked := begun.of(call.tools.journal.read(), call.seq)) is not None and (task.finished or call.late):
+        return _interrupted(call, task, marked)
     named = text("Task ") + bold(f"#{task.id}")
     if task.finished:
         return _over(task)
@@ -72,6 +77,16 @@ def stop(call: Call) -> Reply:
     )
 
 
+def _interrupted(call: Call, task: Task, marked: Begun) -> Reply:
+    """After a crash. Nothing is sent that is not expected any more."""
+    said = f"I was interrupted while I sent your stop of task #{task.id}, and nobody told me what came of it."
+    now = text("Task ") + bold(f"#{task.id}") + " is " + status(task.status)
+    if task.finished:
+        return Reply(lines(f"🛑 {said}", now, "There is nothing left to stop."))
+    again = text("It goes on. If it is still to be stopped: ") + code(f"{call.prefix} stop {task.id}")
+    return Reply(lines(f"🛑 {said}", now, again), deed=lambda tx: launches.stop_was_none(tx, marked.follows))
+
+
 def _over(task: Task) -> Reply:
     over = text("Task ") + bold(f"#{task.id}") + " is over already: " + status(task.status)
     return Reply(lines(over, "There is nothing left to stop."))
@@ -96,9 +111,24 @@ def refuse_to_kill_what_waits(task: Task) -> None:
 
 def _ask_semaphore(call: Call, found: Found, force: bool) -> Task:
     """An answer that never came may still have stopped the task: then it is watched like any other stop."""
+    with call.tools.journal.write() as tx:
+        before = begun.of(tx, call.seq)  # a handling of this event that was interrupted
+        follows = launches.stop_begins(tx, found.project_id, found.task.id, call.sender)
+        follows = (*follows, *(before.follows if before is not None else ()))
+        begun.mark(tx, call.seq, Begun(found.project_id, found.task.id, follows))
     try:
-        return stop_when_started(call.tools.semaphore, found.project_id, found.task, force=force)
+        task = stop_when_started(call.tools.semaphore, found.project_id, found.task, force=force)
     except SemaphoreError as error:
         if not error.sent or 300 <= error.status < 500:  # somebody said no, or that it belongs elsewhere
+            _take_back(call, follows)
             raise
         return found.task
+    if task.finished:
+        _take_back(call, follows)
+    return task
+
+
+def _take_back(call: Call, follows: Iterable[int]) -> None:
+    with call.tools.journal.write() as tx:
+        launches.stop_was_none(tx, follows)
+        begun.forget(tx, call.seq)

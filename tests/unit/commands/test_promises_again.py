@@ -8,6 +8,7 @@ import pytest
 
 from chatrixcd_threads.events import Kind
 from chatrixcd_threads.journal import questions
+from chatrixcd_threads.semaphore.errors import Refused
 from chatrixcd_threads.semaphore.models import SurveyValue, SurveyVar
 
 if TYPE_CHECKING:
@@ -126,3 +127,70 @@ def test_a_number_that_was_given_again_in_another_project_is_found(bench: Bench)
     task = restored(bench)
     bench.semaphore.runs(task, 2, 9)
     assert "I asked Semaphore to stop" in bench.say(f"stop {task}")
+
+
+def interrupted(bench: Bench, line: str, what: str, event: Incoming | None = None) -> Incoming:
+    """A command in whose handling the bot was killed right after Semaphore had done what it was asked for; ten minutes ago."""
+    event = event or bench.event(line, at=bench.now)
+
+    def dies() -> None:
+        raise KeyboardInterrupt
+
+    bench.semaphore.fails[what] = dies
+    with pytest.raises(KeyboardInterrupt):
+        bench.desk.handle(event)
+    del bench.semaphore.fails[what]
+    bench.now += 600
+    return event
+
+
+@pytest.mark.parametrize("line", ["stop 41", "stop"])
+def test_a_stop_that_a_crash_interrupted_is_not_said_not_to_have_been(bench: Bench, line: str) -> None:
+    task = bench.started()
+    event = interrupted(bench, line, "stop")
+    bench.semaphore.ends(task, "stopped")
+    assert "(stopped by @ann:x)" in bench.reported(task)
+    bench.desk.handle(event)
+    assert "did none of it" not in bench.everything()
+    assert f"I was interrupted while I sent your stop of task #{task}" in bench.answer(event)
+    assert bench.semaphore.stops == [task]
+
+
+def test_a_stop_that_a_crash_interrupted_is_not_sent_again_much_later(bench: Bench) -> None:
+    task = bench.started()
+    event = interrupted(bench, f"stop {task}", "stop")
+    bench.desk.handle(event)
+    assert f"If it is still to be stopped: !cd stop {task}" in bench.answer(event)
+    assert bench.semaphore.stops == [task]
+    bench.semaphore.ends(task, "stopped")
+    assert "Somebody stopped it in Semaphore." in bench.reported(task)
+
+
+def test_a_pick_of_a_stop_that_a_crash_interrupted_did_not_come_too_late(bench: Bench) -> None:
+    tasks = [bench.started(), bench.started()]
+    command = bench.asked("stop")
+    pick = bench.event("1", Kind.REACTION, target=f"$of answer:{command.event_id}", at=bench.now)
+    interrupted(bench, "", "stop", pick)
+    bench.semaphore.ends(tasks[1], "stopped")
+    bench.desk.handle(pick)
+    assert "nothing was done" not in bench.answer(command)
+    assert "I was interrupted while I sent your stop" in bench.answer(command)
+
+
+@pytest.mark.parametrize("status", ["running", "waiting_confirmation"])
+def test_an_answer_to_a_plan_that_a_crash_interrupted_is_not_said_not_to_have_been(bench: Bench, status: str) -> None:
+    bench.semaphore.runs(51, 1, 6, status="waiting_confirmation")
+    event = interrupted(bench, "confirm 51", "confirm")
+    bench.semaphore.runs(51, 1, 6, status=status)
+    bench.desk.handle(event)
+    assert "did none of it" not in bench.everything()
+    assert "I was interrupted while I sent your answer to the plan of task #51" in bench.answer(event)
+    assert bench.semaphore.decided == [("confirm", 51)]
+
+
+def test_a_stop_that_was_turned_away_is_nobodys(bench: Bench) -> None:
+    task = bench.started()
+    bench.semaphore.fails["stop"] = Refused("It was turned away.", sent=True, status=403)
+    bench.say(f"stop {task}")
+    assert bench.follow(task).stopper is None
+    assert bench.journal.read().execute("SELECT count(*) FROM meta WHERE key LIKE 'begun:%'").fetchone()[0] == 0
