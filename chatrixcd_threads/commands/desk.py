@@ -551,7 +551,10 @@ class Desk:
             return []
         if again and command.launches and _is_stale(question, tools):
             return [self._replies(where, Reply(text(STALE_SENTENCE)), event.sender, tools)]
-        call = Call(question.command_event, question.room_id, event.sender, question.thread, {}, tools, seq=event.seq)
+        # What anybody may answer is open for days: there it matters when it was answered, else when it was asked.
+        at = event.at if question.asker == ANY_ADMIN else 0.0
+        place = (question.command_event, question.room_id, event.sender, question.thread)
+        call = Call(*place, {}, tools, at=at, seq=event.seq)
         then = command.on_no if verdict == "no" else command.on_yes
         assert then is not None
         try:

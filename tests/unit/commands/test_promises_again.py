@@ -194,3 +194,20 @@ def test_a_stop_that_was_turned_away_is_nobodys(bench: Bench) -> None:
     bench.say(f"stop {task}")
     assert bench.follow(task).stopper is None
     assert bench.journal.read().execute("SELECT count(*) FROM meta WHERE key LIKE 'begun:%'").fetchone()[0] == 0
+
+
+@pytest.mark.parametrize("late", [0, 10_000])
+def test_a_yes_to_a_plan_that_was_given_long_ago_applies_nothing(bench: Bench, late: int) -> None:
+    """Like the command: what was said while the bot was away is not done behind somebody's back."""
+    bench.template(app="terraform")
+    task = bench.started("run 1 6")
+    bench.semaphore.ends(task, "waiting_confirmation", end=None)
+    bench.reported(task)
+    bench.deliver()
+    slot = f"waits:{bench.follow(task).id}"
+    event = bench.event("yes", Kind.REACTION, target=f"$of {slot}", at=bench.now)
+    bench.now += late
+    bench.desk.handle(event)
+    assert bench.semaphore.decided == ([] if late else [("confirm", task)])
+    if late:
+        assert f"If the plan is still to be applied: !cd confirm {task}." in bench.content(slot)["plain"]
