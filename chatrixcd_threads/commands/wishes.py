@@ -69,6 +69,8 @@ def wanted(call: Call, template: Template, *, tags: tuple[str, ...] = ()) -> Wan
 
 def _variables(call: Call) -> dict[str, str]:
     found: dict[str, str] = {}
+    if bare := next((each for each in call.options.get("var", ()) if "=" not in each), None):
+        raise UsageError(f"I did nothing: --var needs NAME=VALUE in one word, and “{bare}” has no “=”.")
     named = [each.partition("=")[::2] for each in call.options.get("var", ())]
     for name, value in (*named, *call.pairs):
         if not NAME.fullmatch(name):

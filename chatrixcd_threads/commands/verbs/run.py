@@ -6,6 +6,7 @@ from chatrixcd_threads.commands import launching, wishes
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Arg, command
 from chatrixcd_threads.commands.targets import find_template
+from chatrixcd_threads.errors import UsageError
 from chatrixcd_threads.policy.access import Right
 
 
@@ -29,6 +30,10 @@ def run(call: Call) -> Answer:
     if launching.is_known(call):
         return launching.carry_out(call, launching.known_payload(call))
     named, tags = _positional_tags(call.values.get("template"))
+    if call.options.get("debug") == ("",) and any(each.isdecimal() for each in tags):
+        raise UsageError(
+            f"I did nothing: is “{tags[0]}” the level of --debug, or a tag? Say --debug={tags[0]} or --tags {tags[0]}."
+        )
     project, template = find_template(call, call.values.get("project"), named)
     return launching.ask(call, project, template, wishes.wanted(call, template, tags=tags))
 

@@ -211,3 +211,17 @@ def test_a_yes_to_a_plan_that_was_given_long_ago_applies_nothing(bench: Bench, l
     assert bench.semaphore.decided == ([] if late else [("confirm", task)])
     if late:
         assert f"If the plan is still to be applied: !cd confirm {task}." in bench.content(slot)["plain"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("run 1 6 --var env prod", "--var needs NAME=VALUE in one word, and “env” has no “=”"),
+        ("run 1 6 --debug 3", "Say --debug=3 or --tags 3."),
+    ],
+)
+def test_a_forgotten_equals_sign_makes_no_tag_of_the_value(bench: Bench, line: str, told: str) -> None:
+    allowed = {"allow_override_tags": True, "allow_debug": True}
+    bench.template(task_params=allowed, environment_id=1)
+    assert told in bench.say(line)
+    assert wanted(bench) == []
