@@ -18,6 +18,7 @@ from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Ask, Reply, Wants
 from chatrixcd_threads.commands.parse import verdict_of_word
 from chatrixcd_threads.commands.phrases import phrase
+from chatrixcd_threads.commands.show import status
 from chatrixcd_threads.errors import SecretTyped, UserError
 from chatrixcd_threads.journal import audit, inbox, launches
 from chatrixcd_threads.journal.audit import Deed
@@ -94,7 +95,7 @@ def ask(
         "said_at": call.at if call.late else 0.0,
     }
     missing = filled.missing
-    refuse_without_build(template, wanted)
+    refuse_without_build(call, template, wanted)
     if missing:
         # What will be refused is refused before the form, and there will be variables.
         open_ones = {each.name: "…" for each in missing if each.type != "secret"}
@@ -132,10 +133,25 @@ def message_of(call: Call, wanted: Wanted, verb: str, token: str) -> str:
     return (who if len(who) <= room else f"{who[: room - 1]}…") + mark
 
 
-def refuse_without_build(template: Template, wanted: Wanted) -> None:
-    """A deploy that names no build: before its form, whose answers would be for nothing."""
-    if template.type == "deploy" and wanted.build is None:
+def refuse_without_build(call: Call, template: Template, wanted: Wanted) -> None:
+    """A deploy without a good build of its template: before its form, whose answers would be for nothing.
+
+    The server looks at none of that, and deploys an empty version (API.md 6.1); its history names builds that were deleted since.
+    """
+    if template.type != "deploy":
+        return
+    if wanted.build is None:
         raise UserError(f"I did not start {template.name}: it deploys a build. Name one with --build.")
+    refusal, semaphore = f"I did not start {template.name}: it would deploy build #{wanted.build}", call.tools.semaphore
+    how = f"Name another: {call.prefix} run {template.project_id} {template.id} --build VERSION (or last)."
+    try:
+        build = semaphore.task(template.project_id, wanted.build)
+    except Missing:
+        raise UserError(f"{refusal}, which Semaphore does not have any more. {how}") from None
+    if template.build_template_id is not None and build.template_id != template.build_template_id:
+        raise UserError(f"{refusal}, which is a task of template {build.template_id} and no build for it. {how}")
+    if build.status != "success":
+        raise UserError(f"{refusal}, which is “{status(build.status).plain}” and no good build. {how}")
 
 
 def refuse_long_message(call: Call, name: str, wanted: Wanted, verb: str) -> None:
@@ -174,7 +190,7 @@ def planned(call: Call, project: Project, template: Template, wanted: Wanted, to
     if filled.missing:
         names = ", ".join(each.title or each.name for each in filled.missing)
         raise UserError(f"I did not start {template.name}: it needs values for {names}. Give them as NAME=VALUE.")
-    refuse_without_build(template, wanted)
+    refuse_without_build(call, template, wanted)
     wanted = msgspec.structs.replace(wanted, variables=dict(filled.values))
     plan = work_out(wanted, template, version_of(call.tools.semaphore))
     return replace(plan, expected=resolved(call, project.id, template, wanted, plan.expected)), wanted

@@ -158,9 +158,15 @@ def decision(
     vault = Vault()
     for name, value in (secrets or {}).items():
         vault.keep("token", name, value, 60.0)
-    semaphore = SimpleNamespace(server_version=lambda: VERSIONS[store], inventories=lambda project: [])
+    build = template.build_template_id or 0  # the builds of the recordings were good ones
+    semaphore = SimpleNamespace(
+        server_version=lambda: VERSIONS[store],
+        inventories=lambda project: [],
+        task=lambda project, number: Task(id=number, template_id=build, status="success"),
+    )
     settings = SimpleNamespace(semaphore=SemaphoreSettings())
-    call = cast(Call, SimpleNamespace(tools=SimpleNamespace(semaphore=semaphore, settings=settings, vault=vault)))
+    tools = SimpleNamespace(semaphore=semaphore, settings=settings, vault=vault)
+    call = cast(Call, SimpleNamespace(tools=tools, prefix="!cd"))
     try:
         plan, _ = planned(call, Project(1), template, wanted, "token")
     except UserError as error:

@@ -9,7 +9,7 @@ import pytest
 from chatrixcd_threads.events import Kind
 from chatrixcd_threads.journal import questions
 from chatrixcd_threads.semaphore.errors import Refused
-from chatrixcd_threads.semaphore.models import SurveyValue, SurveyVar
+from chatrixcd_threads.semaphore.models import SurveyValue, SurveyVar, Template
 
 if TYPE_CHECKING:
     from typing import Any
@@ -225,3 +225,27 @@ def test_a_forgotten_equals_sign_makes_no_tag_of_the_value(bench: Bench, line: s
     bench.template(task_params=allowed, environment_id=1)
     assert told in bench.say(line)
     assert wanted(bench) == []
+
+
+@pytest.mark.parametrize("line", ["rollback 1 8", "redo 31"])
+@pytest.mark.parametrize(
+    ("build", "told"),
+    [
+        ({}, "which Semaphore does not have any more"),
+        ({"template_id": 6, "status": "success"}, "which is a task of template 6 and no build for it"),
+        ({"template_id": 7, "status": "error"}, "which is “❌ failed” and no good build"),
+        ({"template_id": 7, "status": "success"}, "Build: task #29"),
+    ],
+    ids=["deleted", "strange", "failed", "good"],
+)
+def test_a_deploy_of_the_history_looks_at_its_build(bench: Bench, line: str, build: dict[str, Any], told: str) -> None:
+    bench.semaphore.template_list += [
+        Template(id=7, project_id=1, name="Make", type="build"),
+        Template(id=8, project_id=1, name="Ship", type="deploy", build_template_id=7),
+    ]
+    if build:
+        bench.semaphore.runs(29, 1, **build)
+    bench.semaphore.runs(31, 1, 8, status="success", build_task_id=29)
+    bench.semaphore.runs(32, 1, 8, status="error", build_task_id=30)
+    assert told in bench.say(line)
+    assert len(wanted(bench)) == ("Build: task" in told)
