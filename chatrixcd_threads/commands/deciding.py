@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Note, Reply
 from chatrixcd_threads.commands.show import status
@@ -53,13 +55,14 @@ def decide(call: Call, found: Found, *, apply: bool) -> Reply:
             f"I sent nothing: {stopper} has asked to stop task #{task.id}, and a confirmation would apply its plan."
         )
     by_stop = not apply and older(call.tools.semaphore.server_version(), PARAMS_SINCE)  # before a turn is taken for it
-    _take_turn(call, found)
+    _take_turn(call, found, apply=apply)
     try:
         said, then = _send(call, found, apply=apply, by_stop=by_stop)
     except SemaphoreError as error:
-        if not error.sent:
+        if not error.sent or 300 <= error.status < 500:  # somebody said no, or that it belongs elsewhere
             with call.tools.journal.write() as tx:
                 set_meta(tx, _turn_of(found), "")
+                forget_rejection(tx, found.project_id, task.id)
                 begun.forget(tx, call.seq)
         raise
     call.tools.follow_now()
@@ -84,7 +87,7 @@ def _send(call: Call, found: Found, *, apply: bool, by_stop: bool) -> tuple[str,
     return " is rejected by ", "Nothing of its plan is applied."
 
 
-def _take_turn(call: Call, found: Found) -> None:
+def _take_turn(call: Call, found: Found, *, apply: bool) -> None:
     """One answer at a time: another one, sent before the first is seen, would overwrite it (NEWER.md 1.22)."""
     now, key = call.tools.now(), _turn_of(found)
     with call.tools.journal.write() as tx:
@@ -96,6 +99,24 @@ def _take_turn(call: Call, found: Found) -> None:
             )
         set_meta(tx, key, f"{now} {call.sender} {call.event_id}")
         begun.mark(tx, call.seq, Begun(found.project_id, found.task.id))
+        if apply:
+            forget_rejection(tx, found.project_id, found.task.id)
+        else:
+            set_meta(tx, _rejection_of(found.project_id, found.task.id), call.sender)
+
+
+def rejecter(connection: sqlite3.Connection, project_id: int, task_id: int) -> str:
+    """Who has rejected the plan of this task; empty: nobody. Semaphore shows it as failed, or as stopped (API.md 5.3, 5.6)."""
+    return get_meta(connection, _rejection_of(project_id, task_id)) or ""
+
+
+def forget_rejection(tx: sqlite3.Connection, project_id: int, task_id: int) -> None:
+    """It is told, or was none."""
+    tx.execute("DELETE FROM meta WHERE key = ?", (_rejection_of(project_id, task_id),))
+
+
+def _rejection_of(project_id: int, task_id: int) -> str:
+    return f"rejected {project_id} {task_id}"
 
 
 def _began(call: Call, found: Found) -> bool:

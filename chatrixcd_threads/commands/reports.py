@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from chatrixcd_threads.commands.call import Tools, command_of
+from chatrixcd_threads.commands.deciding import forget_rejection, rejecter
 from chatrixcd_threads.commands.declare import Ask, Wants
 from chatrixcd_threads.commands.desk import how_to_answer
 from chatrixcd_threads.commands.notices import ANY_ADMIN
@@ -84,6 +85,8 @@ class Reporter:
                 return
             if waits and expectation(follow).plan_only:
                 return  # nobody may be asked to apply what was to be a plan only: the witness rejects it
+            if seen.status in ("confirmed", "running"):  # the later answer wins (NEWER.md 1.22)
+                forget_rejection(tx, follow.project_id, follow.task_id)
             if waits:
                 self._announce(tx, follow, plan, tools)
             else:
@@ -141,6 +144,8 @@ class Reporter:
             where = Where(slot, follow.room_id, follow.thread, None)
             self._poster.post(tx, where, told, priority=Priority.RESULT, mention=(follow.person,))
             self._answered_elsewhere(tx, follow, seen.status)
+            if all(each.done for each in launches.follows_of(tx, follow.project_id, follow.task_id)):
+                forget_rejection(tx, follow.project_id, follow.task_id)
             if late := CONTRADICTS in told.plain:
                 self._mismatch(tx, follow, tools)
             self._stills.over(tx, follow, seen.status)
@@ -212,6 +217,10 @@ class Reporter:
             + person(follow.person)
             + (f", it took {took}." if took else ", it never started." if task.start is None else ".")
         )
+        rejected = rejecter(tools.journal.read(), follow.project_id, follow.task_id)
+        if rejected and task.status in ("error", "stopped"):
+            head = named(follow) + ": " + status("rejected") + " (by " + person(rejected) + ")"
+            return lines(head, whose)
         if follow.stopper is not None:
             whose = whose if follow.stopper != follow.person else Text()
             return lines(self._stopped(follow, task), whose, self._changed(follow, tools), HOSTS_GO_ON)

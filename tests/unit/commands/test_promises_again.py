@@ -8,7 +8,7 @@ import pytest
 
 from chatrixcd_threads.events import Kind
 from chatrixcd_threads.journal import questions
-from chatrixcd_threads.semaphore.errors import Refused
+from chatrixcd_threads.semaphore.errors import Refused, Unreachable
 from chatrixcd_threads.semaphore.models import SurveyValue, SurveyVar, Template
 
 if TYPE_CHECKING:
@@ -249,3 +249,35 @@ def test_a_deploy_of_the_history_looks_at_its_build(bench: Bench, line: str, bui
     bench.semaphore.runs(32, 1, 8, status="error", build_task_id=30)
     assert told in bench.say(line)
     assert len(wanted(bench)) == ("Build: task" in told)
+
+
+@pytest.mark.parametrize(("version", "end"), [((2, 10, 33), "stopped"), ((2, 16, 18), "error")])
+def test_the_end_of_a_rejected_plan_is_no_failure_and_nobody_elses_stop(
+    bench: Bench, version: tuple[int, int, int], end: str
+) -> None:
+    bench.template(app="terraform")
+    task = bench.started("run 1 6")
+    bench.semaphore.version = version
+    bench.semaphore.ends(task, "waiting_confirmation", end=None)
+    bench.say(f"reject {task}")
+    bench.semaphore.ends(task, end)
+    said = bench.reported(task)
+    assert f"Task #{task} Site: ✖ rejected (by @ann:x)" in said
+    assert "failed" not in said
+    assert "Somebody" not in said
+
+
+@pytest.mark.parametrize("why", ["not sent", "turned away", "overruled"])
+def test_a_rejection_that_was_none_is_not_told(bench: Bench, why: str) -> None:
+    bench.template(app="terraform")
+    task = bench.started("run 1 6")
+    bench.semaphore.ends(task, "waiting_confirmation", end=None)
+    bench.reported(task)
+    failures = {"not sent": Unreachable("no connection"), "turned away": Refused("no", sent=True, status=403)}
+    if why in failures:
+        bench.semaphore.fails["reject"] = failures[why]
+    bench.say(f"reject {task}")
+    bench.semaphore.ends(task, "confirmed", end=None)  # by somebody in Semaphore
+    bench.reported(task)
+    bench.semaphore.ends(task, "error")
+    assert "❌ failed" in bench.reported(task)
