@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -18,6 +19,12 @@ from chatrixcd_threads.semaphore.evidence import failed_hosts
 from chatrixcd_threads.semaphore.launch import carries
 from chatrixcd_threads.semaphore.models import Task
 from chatrixcd_threads.semaphore.wanted import Wanted, family
+
+# Of `params`: what read_back reads.
+REPEATED: Final = frozenset({
+    "limit", "tags", "skip_tags", "debug", "debug_level", "dry_run", "diff", "plan", "destroy", "auto_approve", "upgrade",
+    "reconfigure",
+})  # fmt: skip
 
 
 @command(
@@ -60,7 +67,22 @@ def asked_for(call: Call, found: Found, kind: str) -> Wanted:
     launch = launches.by_task(call.tools.journal.read(), found.project_id, found.task.id)
     if launch is not None and launch.payload and carries(found.task, launch.token):
         return msgspec.convert(json.loads(launch.payload)["wanted"], Wanted)
+    if more := unrepeatable(found.task):
+        raise UserError(
+            f"I did not start anything: task #{found.task.id} was given what I cannot give it again ({', '.join(more)}), and "
+            "without that it would do something else. Start it again in Semaphore."
+        )
     return read_back(found.task, kind)
+
+
+def unrepeatable(task: Task) -> list[str]:
+    """What a task was asked for that no option here stands for: another playbook, arguments for each stage of Terraform."""
+    arguments = _parsed(task.arguments)
+    return [
+        *([f"playbook {task.playbook}"] if task.playbook else []),
+        *(["arguments"] if arguments is not None and not isinstance(arguments, list) else []),
+        *(name for name, value in (task.params or {}).items() if value and name not in REPEATED),
+    ]
 
 
 def read_back(task: Task, kind: str) -> Wanted:

@@ -281,3 +281,18 @@ def test_a_rejection_that_was_none_is_not_told(bench: Bench, why: str) -> None:
     bench.reported(task)
     bench.semaphore.ends(task, "error")
     assert "❌ failed" in bench.reported(task)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"playbook": "cleanup.yml"}, "playbook cleanup.yml"),
+        ({"arguments": '{"plan": ["-target=x"]}'}, "arguments"),
+        ({"params": {"skip_galaxy_install": True, "limit": ["web1"]}}, "skip_galaxy_install"),
+    ],
+)
+def test_redo_leaves_nothing_out(bench: Bench, given: dict[str, Any], told: str) -> None:
+    bench.template(**LIMITED)
+    bench.semaphore.runs(44, 1, 6, status="error", **given)
+    assert f"what I cannot give it again ({told})" in bench.say("redo 44")
+    assert wanted(bench) == []
