@@ -154,7 +154,9 @@ def _kind(variable: SurveyVar) -> str:
 
 def _choices(variable: SurveyVar) -> list[Text]:
     return [
-        text(f"{number}. ") + code(each.value) + (f" {each.name}" if each.name and each.name != each.value else "")
+        text(f"{number}. " if survey.numbered(variable) else "• ")
+        + code(each.value)
+        + (f" {each.name}" if each.name and each.name != each.value else "")
         for number, each in enumerate(variable.values, 1)
     ]
 

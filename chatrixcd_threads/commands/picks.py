@@ -16,7 +16,7 @@ from chatrixcd_threads.commands.call import Call
 from chatrixcd_threads.commands.declare import Answer, Ask, Command, Wants
 from chatrixcd_threads.commands.parse import verdict_of_word
 from chatrixcd_threads.errors import Candidate, Choice, clean
-from chatrixcd_threads.events import Incoming
+from chatrixcd_threads.events import Incoming, Kind
 from chatrixcd_threads.semaphore.find import fold
 from chatrixcd_threads.text.markup import Text, bold, lines, text
 
@@ -57,9 +57,12 @@ def answered(command: Command, call: Call, payload: Mapping[str, object], event:
     access = call.tools.access
     access.check_room(call.room_id)
     access.check(event.sender, command.right_for(pick.values), command.deed)
-    found = meant(payload, event.text)
+    found = meant(payload, event.text, reacted=event.kind is Kind.REACTION)
     if found is None:
-        return _ask(pick, str(payload["summary"]), f"“{clean(event.text)}” is none of these.")
+        said = clean(event.text)
+        two = _is_two(pick.candidates, event.text)
+        problem = f"“{said}” is the place of one and the number of another." if two else f"“{said}” is none of these."
+        return _ask(pick, str(payload["summary"]), problem)
     again = replace(
         call,
         values=pick.values,
@@ -78,16 +81,27 @@ def is_one(payload: Mapping[str, object]) -> bool:
     return PICK in payload
 
 
-def meant(payload: Mapping[str, object], said: str) -> Candidate | None:
-    """The candidate that was picked: by its place, its name as it stands, or a yes to the only one."""
+def meant(payload: Mapping[str, object], said: str, *, reacted: bool = False) -> Candidate | None:
+    """The candidate that was picked: by its place, its name as it stands, or a yes to the only one.
+
+    A digit that is also the number of another one is neither, but in a reaction: that is always a place.
+    """
     pick = _read(payload)
     word, known = said.strip(), pick.candidates
     if word.isdecimal():
+        if not reacted and _is_two(known, word):
+            return None
         return known[int(word) - 1] if len(word) == 1 and 1 <= int(word) <= len(known) else None
     named = [each for each in known if fold(word) in (fold(each.name), fold(each.label), f"#{each.id}")]
     if len(named) == 1:
         return named[0]
     return known[0] if len(known) == 1 and verdict_of_word(word) == "yes" else None
+
+
+def _is_two(known: tuple[Candidate, ...], said: str) -> bool:
+    word = said.strip()
+    place = int(word) if word.isdecimal() and len(word) == 1 else 0
+    return 1 <= place <= len(known) and any(each.id == place for each in known if each is not known[place - 1])
 
 
 def _ask(pick: Pick, summary: str, problem: str = "") -> Ask:

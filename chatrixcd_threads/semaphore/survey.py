@@ -81,10 +81,19 @@ def read_secret(variable: SurveyVar, typed: str) -> str:
 
 
 def default_of(variable: SurveyVar) -> str:
-    """The default as text, empty for none. One that the choices do not know is none."""
+    """The default as text, empty for none. One that the choices do not know is none; it is no place and no name among them."""
     value = variable.default_value
     text = value if isinstance(value, str) else ",".join(value)
+    if variable.type in CHOICES:
+        parts = text.split(",") if variable.type == "select" else [text]
+        known = [each.value for each in variable.values]
+        return text if text in known or all(part.strip() in known for part in parts) else ""
     return text if not text or not read(variable, text)[1] else ""
+
+
+def numbered(variable: SurveyVar) -> bool:
+    """Whether a choice can be said by its place: not where numbers are chosen from, for “1” would be two of them."""
+    return not any(each.value.isdecimal() or each.name.isdecimal() for each in variable.values)
 
 
 def _chosen(variable: SurveyVar, typed: str) -> tuple[str, str]:
@@ -104,7 +113,7 @@ def _choice(variable: SurveyVar, typed: str) -> str | None:
     named = [each.value for each in variable.values if each.name.casefold() == typed.casefold()]
     if len(named) == 1:
         return named[0]
-    number = int(typed) if typed.isdecimal() and len(typed) < 4 else 0
+    number = int(typed) if typed.isdecimal() and len(typed) < 4 and numbered(variable) else 0
     return values[number - 1] if 1 <= number <= len(values) else None
 
 

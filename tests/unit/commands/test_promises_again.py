@@ -296,3 +296,35 @@ def test_redo_leaves_nothing_out(bench: Bench, given: dict[str, Any], told: str)
     bench.semaphore.runs(44, 1, 6, status="error", **given)
     assert f"what I cannot give it again ({told})" in bench.say("redo 44")
     assert wanted(bench) == []
+
+
+def test_a_digit_that_means_two_things_picks_neither(bench: Bench) -> None:
+    made = [Template(id=number, project_id=1, name=f"Old {name}") for number, name in ((2, "a"), (1, "b"))]
+    bench.semaphore.template_list += made
+    command = bench.asked("run Old")
+    says(bench, command, "2")
+    assert "“2” is the place of one and the number of another." in bench.answer(command)
+    bench.react(command, "2")
+    assert "Shall I start Old b" in bench.content(f"answer:{command.event_id}+")["plain"]
+
+
+def test_a_choice_of_numbers_has_no_places(bench: Bench) -> None:
+    """“1” was the last of them, and stood in front of the first."""
+    choices = tuple(SurveyValue(each, each) for each in ("30", "2", "1"))
+    bench.template(5, survey_vars=(SurveyVar("count", type="enum", required=True, values=choices),), environment_id=1)
+    command = bench.asked("run 1 5")
+    assert "• 30\n• 2\n• 1" in bench.answer(command)
+    says(bench, command, "3")
+    assert "“3” is not among 30, 2, 1." in bench.answer(command)
+    says(bench, command, "1")
+    assert wanted(bench) == [{"variables": {"count": "1"}}]
+
+
+@pytest.mark.parametrize(("default", "sent"), [("prd", {"env": "prd"}), ("Production", {}), ("2", {})])
+def test_a_default_that_is_no_value_is_none(bench: Bench, default: str, sent: dict[str, str]) -> None:
+    """The server would be sent the name or the place of a choice, which its job does not know."""
+    choices = (SurveyValue("Staging", "stg"), SurveyValue("Production", "prd"))
+    variable = SurveyVar("env", type="enum", values=choices, default_value=default)
+    bench.template(5, survey_vars=(variable,), environment_id=1)
+    bench.say("run 1 5")
+    assert wanted(bench) == ([{"variables": sent}] if sent else [{}])
