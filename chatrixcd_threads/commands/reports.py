@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sqlite3
 import time
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from chatrixcd_threads.journal.launches import Follow
 from chatrixcd_threads.journal.outbox import Priority
 from chatrixcd_threads.policy.grades import Grade, grade_of
 from chatrixcd_threads.semaphore.errors import SemaphoreError
-from chatrixcd_threads.semaphore.evidence import changed_hosts
+from chatrixcd_threads.semaphore.evidence import PLANNED, changed_hosts
 from chatrixcd_threads.semaphore.follower import GONE
 from chatrixcd_threads.semaphore.launch import OVER
 from chatrixcd_threads.semaphore.models import FINAL, WAITS, Task
@@ -37,7 +36,6 @@ log = logging.getLogger("chatrixcd.reports")
 LAST_LINES = 12
 WIDEST = 300
 MOST_NAMES = 10
-PLAN_LINE = re.compile(r"(Plan: \d+ to add|No changes\.)")
 WAITS_SECONDS = 7 * 86_400.0  # Semaphore sets no limit
 PLAN_SECONDS = 1_800.0  # how long the result of a dry run may be run for real by a yes
 
@@ -99,7 +97,7 @@ class Reporter:
                 self._pause(BETWEEN_READS)
             rows = [plain_line(row).strip() for record in tools.semaphore.output(follow.project_id, follow.task_id)
                     for row in record.output.split("\n")]  # fmt: skip
-            found = [row for row in rows if PLAN_LINE.match(row)]
+            found = [row for row in rows if PLANNED.match(row)]
             if found:
                 return found[-1]
         return ""

@@ -27,7 +27,7 @@ _CHECKED: Final = "[CHECK MODE]"
 _REALLY_RAN: Final = re.compile(r'changed: \[[^\]]+\] => .*"delta": "\d')
 _APPLIED: Final = re.compile(r"(Apply complete!|\S+: (?:Creating|Modifying|Destroying)\.\.\.)")
 _DESTROYED: Final = re.compile(r"Destroy complete!")
-_PLANNED: Final = re.compile(r"(Plan: \d+ to add|No changes\.)")
+PLANNED: Final = re.compile(r"(Plan: \d+ to (?:add|import)|No changes\.)")  # imports come first, since Terraform 1.5
 _RANGE: Final = re.compile(r"\[(\d+):(\d+)\]|\[([a-z]):([a-z])\]")
 _PATTERN: Final = frozenset("!&~:[")  # `web[0]` is the first host of web
 _BLANK: Final = re.compile(r"\s")  # between hosts where there is no comma, part of a name where there is one
@@ -156,7 +156,7 @@ def _look(seen: _Seen, row: str) -> None:
     seen.really = seen.really or (row if _REALLY_RAN.match(row) else "")
     seen.applied = seen.applied or (row if _APPLIED.match(row) else "")
     seen.destroyed = seen.destroyed or (row if _DESTROYED.match(row) else "")
-    seen.planned = seen.planned or bool(_PLANNED.match(row))
+    seen.planned = seen.planned or bool(PLANNED.match(row))
 
 
 def _against(expected: Expected, seen: _Seen) -> str:

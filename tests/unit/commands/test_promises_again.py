@@ -328,3 +328,13 @@ def test_a_default_that_is_no_value_is_none(bench: Bench, default: str, sent: di
     bench.template(5, survey_vars=(variable,), environment_id=1)
     bench.say("run 1 5")
     assert wanted(bench) == ([{"variables": sent}] if sent else [{}])
+
+
+def test_a_plan_with_imports_has_arrived(bench: Bench) -> None:
+    bench.template(app="terraform")
+    task = bench.started("run 1 6")
+    bench.semaphore.ends(task, "waiting_confirmation", end=None)
+    bench.semaphore.says(task, ["Plan: 1 to import, 0 to add, 2 to change, 0 to destroy."])
+    said = bench.reported(task)
+    assert "Plan: 1 to import, 0 to add, 2 to change, 0 to destroy." in said
+    assert "has not arrived" not in said
