@@ -14,7 +14,7 @@ from chatrixcd_threads.journal.audit import Deed
 from chatrixcd_threads.journal.begun import Begun
 from chatrixcd_threads.policy.access import Right
 from chatrixcd_threads.semaphore.errors import SemaphoreError
-from chatrixcd_threads.semaphore.models import NOT_YET_RUN, Task
+from chatrixcd_threads.semaphore.models import NOT_YET_RUN, WAITS, Task
 from chatrixcd_threads.semaphore.stopping import doubt_of, stop_when_started
 from chatrixcd_threads.text.markup import bold, code, lines, person, text
 
@@ -66,7 +66,9 @@ def stop(call: Call) -> Reply:
         )
     call.tools.follow_now()
     asked = text("🛑 It is being stopped already: ") if again else text("🛑 I asked Semaphore to stop ")
-    hint = f"If it hangs: {call.prefix} stop {task.id} --force" if again and task.start is not None else ""
+    plan = task.status == WAITS and not force  # on servers up to 2.16 it stays stopping there (NEWER.md 1.12)
+    hangs = plan or (again and task.start is not None)
+    hint = f"If it hangs: {call.prefix} stop {task.id} --force" if hangs else ""
     return Reply(
         lines(
             asked + named + f" ({name}), for " + person(call.sender) + (" by force." if force else "."),

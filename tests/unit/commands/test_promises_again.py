@@ -338,3 +338,9 @@ def test_a_plan_with_imports_has_arrived(bench: Bench) -> None:
     said = bench.reported(task)
     assert "Plan: 1 to import, 0 to add, 2 to change, 0 to destroy." in said
     assert "has not arrived" not in said
+
+
+def test_a_stop_of_a_plan_that_waits_names_the_next_step(bench: Bench) -> None:
+    """A plain stop may hang there for ever."""
+    bench.semaphore.runs(41, 1, 6, status="waiting_confirmation")
+    assert "If it hangs: !cd stop 41 --force" in bench.say("stop 41")
