@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import unicodedata
 from enum import StrEnum
 
 from chatrixcd_threads.settings.model import BotSettings
@@ -17,9 +18,14 @@ class Grade(StrEnum):
 
 
 def grade_of(bot: BotSettings, project: str, template: str) -> Grade:
-    """The grade of the first pattern that fits `project/template`, whatever its case; normal when none does."""
-    name = f"{project}/{template}".casefold()
+    """The grade of the first pattern that fits `project/template`, whatever its case and blanks; normal when none does."""
+    name = _fold(f"{project}/{template}")
     for pattern, grade in bot.confirm.items():
-        if fnmatch.fnmatchcase(name, pattern.casefold()):
+        if fnmatch.fnmatchcase(name, _fold(pattern)):
             return Grade(grade)
     return Grade.NORMAL
+
+
+def _fold(text: str) -> str:
+    """In any case, any form of a letter, any number of blanks."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())

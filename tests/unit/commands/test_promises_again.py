@@ -344,3 +344,12 @@ def test_a_stop_of_a_plan_that_waits_names_the_next_step(bench: Bench) -> None:
     """A plain stop may hang there for ever."""
     bench.semaphore.runs(41, 1, 6, status="waiting_confirmation")
     assert "If it hangs: !cd stop 41 --force" in bench.say("stop 41")
+
+
+@pytest.mark.parametrize("name", ["Cafe\u0301 prod", "Café  prod", "CAFÉ prod"])
+def test_a_grade_is_for_a_name_that_looks_the_same(bench: Bench, name: str) -> None:
+    bench.bot(confirm={"Web/Café prod": "high", "*": "low"})
+    bench.template(5, name=name)
+    said = bench.say("run 1 5")
+    assert bench.semaphore.posts == []
+    assert "To do it, reply to this message with" in said
