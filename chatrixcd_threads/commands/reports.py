@@ -26,6 +26,7 @@ from chatrixcd_threads.policy.grades import Grade, grade_of
 from chatrixcd_threads.semaphore.errors import SemaphoreError
 from chatrixcd_threads.semaphore.evidence import PLANNED, changed_hosts
 from chatrixcd_threads.semaphore.follower import GONE
+from chatrixcd_threads.semaphore.gates import PARAMS_SINCE, older
 from chatrixcd_threads.semaphore.launch import OVER
 from chatrixcd_threads.semaphore.models import FINAL, WAITS, Task
 from chatrixcd_threads.text.ansi import plain_line
@@ -221,7 +222,8 @@ class Reporter:
             return lines(head, whose)
         if follow.stopper is not None:
             whose = whose if follow.stopper != follow.person else Text()
-            return lines(self._stopped(follow, task), whose, self._changed(follow, tools), HOSTS_GO_ON)
+            failed = self._failed(follow, tools) if task.status == "error" else Text()
+            return lines(self._stopped(follow, task), failed, whose, self._changed(follow, tools), HOSTS_GO_ON)
         head = named(follow) + ": " + status(task.status)
         if task.status == "success":
             return lines(head, whose, self._evidence(follow, tools))
@@ -267,6 +269,19 @@ class Reporter:
         hosts = changed_hosts(record.output for record in records)
         more = f" and {len(hosts) - MOST_NAMES} more" if len(hosts) > MOST_NAMES else ""
         return f"Hosts changed by then: {', '.join(hosts[:MOST_NAMES])}{more}." if hosts else ""
+
+    def _failed(self, follow: Follow, tools: Tools) -> Text:
+        """Servers since 2.13 end a killed job as stopped: there one that has failed may not have been killed at all."""
+        try:
+            version = tools.semaphore.server_version()
+        except SemaphoreError:
+            version = None
+        if older(version, PARAMS_SINCE):
+            return Text()
+        logs = code(f"{tools.settings.bot.command_prefix} logs {follow.task_id}")
+        return (
+            text("Semaphore calls it failed: that may have been before the stop took effect. ") + logs + " shows why."
+        )
 
     def _stopped(self, follow: Follow, task: Task) -> Text:
         by = text(" (stopped by ") + person(follow.stopper or "") + ")"

@@ -353,3 +353,13 @@ def test_a_grade_is_for_a_name_that_looks_the_same(bench: Bench, name: str) -> N
     said = bench.say("run 1 5")
     assert bench.semaphore.posts == []
     assert "To do it, reply to this message with" in said
+
+
+@pytest.mark.parametrize(("version", "told"), [((2, 10, 33), False), ((2, 16, 18), True), (None, True)])
+def test_a_failure_is_not_hidden_by_a_stop(bench: Bench, version: tuple[int, int, int] | None, told: bool) -> None:
+    """Since 2.13 a killed job ends as stopped: one that ends as failed has failed by itself."""
+    task = bench.started()
+    bench.say(f"stop {task}")
+    bench.semaphore.version = version
+    bench.semaphore.ends(task, "error")
+    assert ("Semaphore calls it failed" in bench.reported(task)) is told
