@@ -66,7 +66,8 @@ def meanwhile(call: Call, template: Template) -> Text:
     since = [task for task in tasks if task.created is not None and task.created.timestamp() > call.at]
     if not since:
         return text(f"{said} No task of this template was started meanwhile.")
-    return text(f"{said} Meanwhile: {', '.join(_task(task) for task in since[:SINCE])}.")
+    more = f" and {len(since) - SINCE} or more others" if len(since) > SINCE else ""
+    return text(f"{said} Meanwhile: {', '.join(_task(task) for task in since[:SINCE])}{more}.")
 
 
 def _task(task: Task) -> str:

@@ -10,6 +10,7 @@ from chatrixcd_threads.events import Kind
 from chatrixcd_threads.journal import questions
 from chatrixcd_threads.semaphore.errors import Refused, Unreachable
 from chatrixcd_threads.semaphore.models import SurveyValue, SurveyVar, Template
+from tests.unit.commands.conftest import BEGIN
 
 if TYPE_CHECKING:
     from typing import Any
@@ -363,3 +364,11 @@ def test_a_failure_is_not_hidden_by_a_stop(bench: Bench, version: tuple[int, int
     bench.semaphore.version = version
     bench.semaphore.ends(task, "error")
     assert ("Semaphore calls it failed" in bench.reported(task)) is told
+
+
+def test_the_question_of_a_late_launch_does_not_pass_over_what_ran_meanwhile(bench: Bench) -> None:
+    for number in range(100, 105):
+        bench.semaphore.runs(number, status="success", created=BEGIN)
+    assert "Meanwhile: #104 (success), #103 (success), #102 (success) and 2 or more others." in bench.say(
+        "run 1 5", at=bench.now - 4_000
+    )
