@@ -17,6 +17,7 @@ from chatrixcd_threads.demo.bench.figures import Figure, at_most, median, percen
 from chatrixcd_threads.demo.bench.ground import Visit, cpu_seconds, hear
 from chatrixcd_threads.demo.bench.latency import ECHO, HELP
 from chatrixcd_threads.demo.person import Person
+from chatrixcd_threads.demo.semaphore.server import Seen
 
 IDLE_SECONDS = 30.0
 SETTLE = 3.0
@@ -104,16 +105,16 @@ def _first_reply(start: Callable[[], None], person: Person, room_id: str, text: 
     return time.perf_counter() - begun
 
 
-class Arrivals(list[tuple[str, str, object]]):
+class Arrivals(list[Seen]):
     """Takes the place of the stand-in's list of requests, and notes when a task was asked for."""
 
     def __init__(self) -> None:
         super().__init__()
         self.at: list[float] = []
 
-    def append(self, request: tuple[str, str, object]) -> None:
+    def append(self, request: Seen) -> None:
         """On the stand-in's loop, before the request is looked at."""
-        if request[:2] == ("POST", TASKS_PATH):
+        if (request.method, request.path) == ("POST", TASKS_PATH):
             self.at.append(time.perf_counter())
         super().append(request)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ from chatrixcd_threads.demo.bench.ground import Ground
 from chatrixcd_threads.demo.bench.rest import TASKS_PATH, Arrivals
 from chatrixcd_threads.demo.homeserver import HomeserverError
 from chatrixcd_threads.demo.person import Heard
+from chatrixcd_threads.demo.semaphore import Standin
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50)
 
@@ -139,8 +141,10 @@ def test_rooms_add_up() -> None:
 
 def test_only_posts_of_tasks_are_stamped() -> None:
     arrivals = Arrivals()
-    arrivals.append(("GET", TASKS_PATH, None))
-    arrivals.append(("POST", TASKS_PATH, {}))
+    with Standin("2.16") as semaphore:
+        semaphore._call(lambda core: setattr(core, "seen", arrivals))
+        for method in ("GET", "POST"):
+            requests.request(method, semaphore.url + TASKS_PATH, json={}, timeout=30)
     assert len(arrivals) == 2
     assert arrivals.wait(1, timeout=0) == arrivals.at[0]
     with pytest.raises(TimeoutError):
