@@ -13,8 +13,8 @@ from chatrixcd_threads.demo.bench.ground import Bot, Visit, ask, cpu_seconds
 from chatrixcd_threads.demo.bench.latency import ECHO, HELP
 from chatrixcd_threads.demo.person import Heard, Person
 
-COMMANDS = 200
-ECHOES = 50  # before ours, and after: the echo bot's rate needs no 200
+COMMANDS = 500
+ECHOES = 50  # before ours, and after: the echo bot's rate needs no 500
 ROOMS = 10
 BURST = 50
 PATIENCE = 300.0
