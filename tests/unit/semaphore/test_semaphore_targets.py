@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chatrixcd_threads.errors import Choice, NotFound, UserError
@@ -11,7 +11,7 @@ from chatrixcd_threads.semaphore.client import Semaphore
 from chatrixcd_threads.semaphore.errors import Forbidden, Missing, Unreachable
 from chatrixcd_threads.semaphore.find import Reading
 from chatrixcd_threads.semaphore.models import Project, Template
-from chatrixcd_threads.semaphore.targets import resolve_target, split_slash, ways_of
+from chatrixcd_threads.semaphore.targets import Way, resolve_target, split_slash, ways_of
 from chatrixcd_threads.settings.model import SemaphoreSettings
 
 Tree = dict[tuple[int, str], dict[int, str]]
@@ -237,6 +237,7 @@ lines = st.lists(words, min_size=1, max_size=4).map(" ".join)
 
 
 @settings(max_examples=300, deadline=None, database=None)
+@example(tree={(1, "web"): {}, (5, "5 web web"): {1: "web web", 2: "deploy"}}, line="5 web")
 @given(
     tree=trees,
     line=lines | st.text(min_size=1, max_size=12).filter(lambda text: text.strip() == text and text[0] != " "),
@@ -254,7 +255,9 @@ def test_it_is_resolved_only_by_a_reading_and_never_one_of_two(tree: Tree, line:
         assert not isinstance(refused, Choice) or 1 <= len(refused.candidates) <= 9
         return
     fits: dict[tuple[int, int], Reading] = {}
-    for way in ways_of(first, rest or None):
+    numbered = bool(rest) and first.isdecimal() and any(each.id == int(first) for each in client.projects())
+    # the number of a project that is there is that project, and the rest its template: nothing else is a rival
+    for way in [Way(first, rest)] if numbered else ways_of(first, rest or None):
         projects = {each: how for each in client.projects() if (how := way.fits_project(each)) is not None}
         for each in (each for each, how in projects.items() if how is min(projects.values())):
             for one in client.templates(each.id):
