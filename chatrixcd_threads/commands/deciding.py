@@ -59,7 +59,7 @@ def decide(call: Call, found: Found, *, apply: bool) -> Reply:
     try:
         said, then = _send(call, found, apply=apply, by_stop=by_stop)
     except SemaphoreError as error:
-        if not error.sent or 300 <= error.status < 500:  # somebody said no, or that it belongs elsewhere
+        if error.had_no_effect:
             with call.tools.journal.write() as tx:
                 set_meta(tx, _turn_of(found), "")
                 forget_rejection(tx, found.project_id, task.id)

@@ -179,7 +179,7 @@ class Office:
             try:
                 kept = self._journaled = self._read_journal()
             except JournalError as error:
-                self._news, self._unread = True, f"the journal cannot be read ({error})"
+                self._news, self._unread = True, _unreadable(error)
                 if kept is None:
                     raise
         return self._read(kept, self._now())
@@ -294,7 +294,7 @@ class Office:
         try:
             fresh = self._look_anew(now)
         except JournalError as error:
-            self._unread = f"the journal cannot be read ({error})"
+            self._unread = _unreadable(error)
             if old is None:
                 raise
             return old
@@ -306,7 +306,7 @@ class Office:
         try:
             self._health = self._parts.health()
         except JournalError as error:
-            self._unread = f"the journal cannot be read ({error})"
+            self._unread = _unreadable(error)
             if self._health is None:
                 raise
         return self._health
@@ -450,3 +450,7 @@ def lane_lines(lanes: tuple[LaneInfo, ...]) -> tuple[LaneLine, ...]:
 
 def _plain(content: str) -> str:
     return str(json.loads(content).get("plain", "")) if content else ""
+
+
+def _unreadable(error: JournalError) -> str:
+    return f"the journal cannot be read ({error})"

@@ -155,9 +155,8 @@ class Pages(urwid.WidgetWrap[urwid.Widget]):
                 f"Trying your answer, {passed:.0f} s. Esc stops." if not self._told else f"{passed:.0f} s. Esc stops."
             )
             told = self._told
-            if (
-                urgent_first
-            ):  # the beginning is what is to be done: with its end, of which the last rows are shown, it stays
+            # the beginning is what is to be done: with its end, of which the last rows are shown, it stays
+            if urgent_first:
                 told = [*told[_TASK:], *told[:_TASK]]
             return [*(("body", line) for line in told), ("body", trying)]
         problem = [("bad", self._walk.problem)] if self._walk.problem else []

@@ -12,6 +12,7 @@ from chatrixcd_threads.console.board import Board, Link, TaskLine
 from chatrixcd_threads.console.cells import can_unicode, many, shown, size, span
 from chatrixcd_threads.console.last import Last
 from chatrixcd_threads.events import Stage
+from chatrixcd_threads.semaphore.models import WAITS
 from chatrixcd_threads.threads.service import State, ThreadInfo
 
 LATE_SECONDS: Final = 30.0
@@ -49,7 +50,7 @@ _LINKS: Final = {
 }
 _STATUSES: Final = {
     "waiting": Grade.BUSY,
-    "waiting_confirmation": Grade.WARN,
+    WAITS: Grade.WARN,
     "starting": Grade.BUSY,
     "running": Grade.BUSY,
     "confirmed": Grade.BUSY,
@@ -108,7 +109,7 @@ def symbol(grade: Grade) -> str:
 
 def task_word(status: str) -> str:
     """A task's status in one short word."""
-    return "asks" if status == "waiting_confirmation" else shown(status).replace("_", " ")
+    return "asks" if status == WAITS else shown(status).replace("_", " ")
 
 
 def task_grade(status: str) -> Grade:
@@ -385,7 +386,7 @@ def _restart(board: Board) -> Line:
 # Tasks and rooms are many, and stay the same for many boards.
 _of_board = Last(_all_lines)
 _going = Last(lambda tasks: [each for each in tasks if not is_over(each)])
-_asking = Last(lambda going: [each for each in going if each.status == "waiting_confirmation"])
+_asking = Last(lambda going: [each for each in going if each.status == WAITS])
 _queued = Last(lambda going: [each for each in going if each.status == "waiting"])
 _invites = Last(lambda rooms: [each for each in rooms if each.invited_by])
 _encrypted = Last(lambda rooms: sum(each.encrypted for each in rooms if not each.invited_by))

@@ -21,9 +21,8 @@ log = logging.getLogger("chatrixcd.claim")
 
 POLL_MS: Final = 10_000
 SYNC_SECONDS: Final = 60.0
-_ODD_MS: Final = (
-    500  # no two first questions are alike: Synapse would give an old answer, to the bot that starts after us too
-)
+# no two first questions are alike: Synapse would give an old answer, to the bot that starts after us too
+_ODD_MS: Final = 500
 _WORD: Final = "claim"
 
 

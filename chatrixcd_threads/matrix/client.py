@@ -235,7 +235,7 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         if not room.members_synced:
             answer = await self.joined_members(room_id)
             if not isinstance(answer, JoinedMembersResponse):
-                raise _trouble(f"members of {room_id}", answer)
+                raise trouble(f"members of {room_id}", answer, RoomTrouble)
         if (self.olm.users_for_key_query & set(room.users)) - self._silent:
             await self._devices_known()
 
@@ -292,7 +292,7 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         """Raises Retry when the homeserver gives no answer; nio would leave those devices without the room's key."""
         answer = await super().keys_claim(user_set)
         if not isinstance(answer, KeysClaimResponse):
-            raise _trouble("keys/claim", answer)
+            raise trouble("keys/claim", answer, RoomTrouble)
         return answer
 
     async def _send(self, response_class: type, *args: Any, **more: Any) -> Any:
@@ -347,10 +347,10 @@ class GuardedClient(AsyncClient):  # type: ignore[misc] # nio is not typed
         await asyncio.sleep(0)  # lets aiohttp's connections end before the loop does
 
 
-def _trouble(what: str, answer: Any) -> Retry:
-    """What a refusal means for other rooms: nothing, when the homeserver itself has said no to this one."""
+def trouble(what: str, answer: Any, own: type[Retry]) -> Retry:
+    """What a refusal means for other rooms: nothing, when the homeserver itself has said no to this one (`own`)."""
     status = answer.transport_response.status if answer.transport_response else 0
-    own = answer.status_code not in PASSING and status not in GATEWAY
-    return (RoomTrouble if own else Retry)(
+    said_by_it = answer.status_code not in PASSING and status not in GATEWAY
+    return (own if said_by_it else Retry)(
         f"{what}: {answer.status_code or answer.message}", (answer.retry_after_ms or 0) / 1000
     )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from nio import MessageDirection, RoomMessagesResponse
 
-from chatrixcd_threads.matrix.client import GATEWAY, PASSING, GuardedClient
+from chatrixcd_threads.matrix.client import GuardedClient, trouble
 from chatrixcd_threads.matrix.inbound import since_own_join
 from chatrixcd_threads.matrix.patience import Retry
 
@@ -33,12 +33,7 @@ async def fill(client: GuardedClient, room_id: str, prev_batch: str, since: str)
         if not isinstance(response, RoomMessagesResponse):
             if response.status_code == "M_FORBIDDEN":
                 return found  # left meanwhile: there is nobody to answer
-            said = response.transport_response.status if response.transport_response else 0
-            own = response.status_code not in PASSING and said not in GATEWAY
-            raise (Withheld if own else Retry)(
-                f"messages of {room_id}: {response.status_code or response.message}",
-                (response.retry_after_ms or 0) / 1000,
-            )
+            raise trouble(f"messages of {room_id}", response, Withheld)
         page = list(reversed(response.chunk))
         after_join = since_own_join(page, client.user_id)
         found[:0] = after_join

@@ -21,6 +21,11 @@ class SemaphoreError(UserError):
         self.sent = sent
         self.status = status
 
+    @property
+    def had_no_effect(self) -> bool:
+        """It never left, or somebody said no to it, or that it belongs elsewhere: nothing has been done."""
+        return not self.sent or 300 <= self.status < 500
+
 
 class Unreachable(SemaphoreError):
     """No conversation took place: no connection, a broken one, or a proxy that found no Semaphore behind it."""

@@ -170,6 +170,25 @@ def asks(terminal: Terminal, question: str) -> None:
     terminal.until(prompted, f"asks {question}", LONG)
 
 
+def answers_until_a_code(start: Start, terminal: Terminal, *password: tuple[str, str]) -> None:
+    """The plain questions, answered up to the code for the admin room; `password` is what is asked and typed for it."""
+    for question, typed in (
+        ("[1/11]", start.bot.user_id),
+        ("[2/11]", start.homeserver.url),
+        ("[3/11]", ""),
+        *password,
+        ("[5/11]", start.semaphore.url),
+        ("[6/11]", start.semaphore.token("runner")),
+        ("[7/11]", ""),
+        ("[8/11]", start.ann.user_id),
+        ("[9/11]", ""),
+        ("[10/11]", ""),
+    ):
+        asks(terminal, question)
+        terminal.type(f"{typed}\n")
+    terminal.until(lambda: CLAIM.search(terminal.text), "a code", LONG)
+
+
 def code_in(lines: IO[str]) -> str:
     for line in lines:
         if found := CLAIM.search(line):
@@ -218,22 +237,9 @@ def test_plain_questions_on_a_terminal(start: Start) -> None:
     with start.terminal("--plain", rows=80) as terminal:
         terminal.shows("There is no config.json. Set the bot up now? [Y/n]")
         terminal.type("\n")
-        for question, typed in (
-            ("[1/11]", start.bot.user_id),
-            ("[2/11]", start.homeserver.url),
-            ("[3/11]", ""),
-            ("[4/11]", "wrong"),
-            ("Problem: The homeserver refuses to log", "newbot-password"),
-            ("[5/11]", start.semaphore.url),
-            ("[6/11]", start.semaphore.token("runner")),
-            ("[7/11]", ""),
-            ("[8/11]", start.ann.user_id),
-            ("[9/11]", ""),
-            ("[10/11]", ""),
-        ):
-            asks(terminal, question)
-            terminal.type(f"{typed}\n")
-        terminal.until(lambda: CLAIM.search(terminal.text), "a code", LONG)
+        answers_until_a_code(
+            start, terminal, ("[4/11]", "wrong"), ("Problem: The homeserver refuses to log", "newbot-password")
+        )
         code = CLAIM.search(terminal.text)
         assert code is not None
         room_id = start.admin_room()
@@ -371,21 +377,7 @@ def test_an_account_that_others_have_set_up(start: Start) -> None:
 def test_a_new_code_counts_at_once_after_too_many_wrong_ones(start: Start) -> None:
     """The homeserver tells its first answer once more, with the wrong codes in it."""
     with start.terminal("-I", "--plain", columns=120, rows=100) as terminal:
-        for question, typed in (
-            ("[1/11]", start.bot.user_id),
-            ("[2/11]", start.homeserver.url),
-            ("[3/11]", ""),
-            ("[4/11]", "newbot-password"),
-            ("[5/11]", start.semaphore.url),
-            ("[6/11]", start.semaphore.token("runner")),
-            ("[7/11]", ""),
-            ("[8/11]", start.ann.user_id),
-            ("[9/11]", ""),
-            ("[10/11]", ""),
-        ):
-            asks(terminal, question)
-            terminal.type(f"{typed}\n")
-        terminal.until(lambda: CLAIM.search(terminal.text), "a code", LONG)
+        answers_until_a_code(start, terminal, ("[4/11]", "newbot-password"))
         room_id = start.admin_room()
         terminal.shows("is in the room", seconds=LONG)
         for number in range(5):

@@ -121,7 +121,7 @@ def _ask_semaphore(call: Call, found: Found, force: bool) -> Task:
     try:
         task = stop_when_started(call.tools.semaphore, found.project_id, found.task, force=force)
     except SemaphoreError as error:
-        if not error.sent or 300 <= error.status < 500:  # somebody said no, or that it belongs elsewhere
+        if error.had_no_effect:
             _take_back(call, follows)
             raise
         return found.task

@@ -15,11 +15,12 @@ from chatrixcd_threads.console.reader import Reader, looks_bad
 from chatrixcd_threads.console.rows import Row, Rows
 from chatrixcd_threads.console.status import Grade, is_over, style, symbol, task_grade, task_word
 from chatrixcd_threads.console.views.base import Filtered, Hands, table
+from chatrixcd_threads.semaphore.models import WAITS
 
 _BOTH: Final = 14  # rows from which list and output stand together
 _ROOMY: Final = 110  # columns from which the times have a column of their own
 _ODD: Final = re.compile(r"\bwarn(?:ing|ings)?\b|\bdeprecat", re.IGNORECASE)
-_TOLD: Final = ("waiting", "waiting_confirmation")  # where the state says already what would stand at the right
+_TOLD: Final = ("waiting", WAITS)  # where the state says already what would stand at the right
 _LEVELS: Final = ("all", "warnings and errors", "errors only")
 
 
@@ -104,7 +105,7 @@ class Tasks(Filtered):
 
     def heading(self, board: Board) -> str:
         going = [each for each in board.tasks if not is_over(each)]
-        asking = sum(each.status == "waiting_confirmation" for each in going)
+        asking = sum(each.status == WAITS for each in going)
         late = sum(pace.is_late(each, board.now) for each in going)
         said = [self.filtered(f"{many(len(board.tasks), 'task')}, {len(going)} not over", len(self._tasks))]
         said += [f"{asking} to be confirmed"] if asking else []
@@ -173,7 +174,7 @@ def _row(task: TaskLine, columns: int, now: float, digits: int) -> Row:
     number = ("title", f"#{task.task_id}", max(6, 1 + digits))
     name = ("body" if grade != Grade.OK else "dim", shown(task.name), 0)
     far = "" if is_over(task) else pace.brief(task, now)
-    marked = style(grade) if late or task.status == "waiting_confirmation" else "body"
+    marked = style(grade) if late or task.status == WAITS else "body"
     if columns < 60:
         told = bool(far) and not (task.status in _TOLD and not task.waits_for)
         return table(columns, [number, state, name, (marked, far, 11)] if told else [number, state, name])

@@ -157,13 +157,8 @@ def test_a_yes_to_a_doubt_starts_nothing_of_a_template_that_was_changed_meanwhil
     assert "the template was changed in Semaphore after I had asked (playbook, task params)" in said
 
 
-@pytest.mark.parametrize("outcome", ["started 77", "not-started"])
-def test_a_doubt_that_is_settled_while_the_yes_to_it_is_worked_off_is_not_sent_again(
-    bench: Bench, outcome: str
-) -> None:
-    token = doubtful(bench)
-    (question,) = questions.all_open(bench.journal.read())
-    bench.semaphore.runs(77, message=f"[{token}]")
+def settled_while_looked_for(bench: Bench, token: str, outcome: str) -> None:
+    """An operator settles the launch in the moment in which the bot looks through the tasks of the template for it."""
     for number in range(100, 151):
         bench.semaphore.runs(number)  # it is not among the newest any more
 
@@ -172,6 +167,16 @@ def test_a_doubt_that_is_settled_while_the_yes_to_it_is_worked_off_is_not_sent_a
         bench.say(f"resolve {token} {outcome}", sender=OPERATOR, room_id=OPERATOR_ROOM)
 
     bench.semaphore.fails["template_tasks"] = settled
+
+
+@pytest.mark.parametrize("outcome", ["started 77", "not-started"])
+def test_a_doubt_that_is_settled_while_the_yes_to_it_is_worked_off_is_not_sent_again(
+    bench: Bench, outcome: str
+) -> None:
+    token = doubtful(bench)
+    (question,) = questions.all_open(bench.journal.read())
+    bench.semaphore.runs(77, message=f"[{token}]")
+    settled_while_looked_for(bench, token, outcome)
     said = react(bench, question.slot)
     assert len(bench.semaphore.posts) == 1
     assert "🚀" not in said
@@ -192,14 +197,7 @@ def test_what_was_settled_while_it_is_looked_for_after_a_crash_is_in_doubt_no_mo
     bench.now += 2 * STALE
     (launch,) = launches.unsettled(bench.journal.read())
     bench.semaphore.runs(77, message=f"[{launch.token}]")
-    for number in range(100, 151):
-        bench.semaphore.runs(number)  # it is not among the newest any more
-
-    def settled() -> None:
-        del bench.semaphore.fails["template_tasks"]
-        bench.say(f"resolve {launch.token} {outcome}", sender=OPERATOR, room_id=OPERATOR_ROOM)
-
-    bench.semaphore.fails["template_tasks"] = settled
+    settled_while_looked_for(bench, launch.token, outcome)
     bench.desk.handle(event)
     assert launches.unsettled(bench.journal.read()) == []
     assert questions.all_open(bench.journal.read()) == []
